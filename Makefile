@@ -1,0 +1,45 @@
+# Every target does its own set-up: `make study` and `make test` work in a fresh clone with nothing installed but Python 3.11 and git.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CODE := src space profilers search studies tests
+
+.PHONY: study test test-slow lint types bench clean
+
+study: $(READY)
+	$(BIN)/paredown run studies/quickstart.toml
+	$(BIN)/paredown front runs/quickstart
+	$(BIN)/paredown export runs/quickstart --pick knee -o runs/quickstart/pick --force
+
+test: lint
+	$(BIN)/python -m pytest -q
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -q -m slow
+
+lint: types
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy build/typing/paredown
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# mypy and pyright do not follow the package mapping of pyproject.toml: give them a tree of links in which the folders stand where they import from.
+types: $(READY)
+	rm -rf build/typing
+	mkdir -p build/typing/paredown
+	ln -s $(CURDIR)/src/paredown/* build/typing/paredown/
+	ln -s $(CURDIR)/space $(CURDIR)/profilers $(CURDIR)/search build/typing/paredown/
+
+bench: $(READY)
+	$(BIN)/python -m tests.benchmarks
+
+$(READY): pyproject.toml
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[models,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps espnet==202511
+	touch $@
+
+clean:
+	rm -rf build runs .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""ESPnet checkpoints as models: load them, name their layers and groups."""
