@@ -16,6 +16,7 @@ ALLOWED = {
     "search": {"space", "profilers"},
     "runtime": set(),
     "quality": set(),
+    "data": set(),
     "models": {"space"},
     "compress": {"space", "models"},
     "recover": {"models"},

@@ -4,7 +4,12 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = {"paredown.space": ROOT / "space", "paredown.profilers": ROOT / "profilers", "paredown.search": ROOT / "search", "paredown": ROOT / "src" / "paredown"}
+FOLDERS = {
+    "paredown.space": ROOT / "space",
+    "paredown.profilers": ROOT / "profilers",
+    "paredown.search": ROOT / "search",
+    "paredown": ROOT / "src" / "paredown",
+}
 
 
 def subpackages(name: str, folder: Path) -> set[str]:

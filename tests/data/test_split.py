@@ -1,0 +1,74 @@
+"""Reading of splits: three forms, and one clear line for each way they can be wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from paredown.data import load_split
+from paredown.errors import BadInput
+
+
+def write_jsonl(folder: Path, rows: list[dict[str, object]]) -> Path:
+    (folder / "a.wav").write_bytes(b"RIFF")
+    manifest = folder / "manifest.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return manifest
+
+
+ROW = {"id": "u1", "audio": "a.wav", "text": "hello", "translation": "hallo"}
+
+
+def test_jsonl_tsv_and_kaldi_folder_give_the_same_utterances(tmp_path: Path) -> None:
+    manifest = write_jsonl(tmp_path, [ROW])
+    table = tmp_path / "manifest.tsv"
+    table.write_text("id\taudio\ttext\ttranslation\nu1\ta.wav\thello\thallo\n")
+    kaldi = tmp_path / "kaldi"
+    kaldi.mkdir()
+    (kaldi / "wav.scp").write_text(f"u1 {tmp_path}/a.wav\n")
+    (kaldi / "text").write_text("u1 hello\n")
+    (kaldi / "text.en").write_text("u1 hello\n")
+    (kaldi / "text.de").write_text("u1 hallo\n")
+    first, second, third = (load_split(path) for path in (manifest, table, kaldi))
+    assert first.utterances == second.utterances == third.utterances
+    assert first.references("st") == ("hallo",)
+    assert first.references("asr") == ("hello",)
+
+
+def test_digest_follows_text_and_audio(tmp_path: Path) -> None:
+    manifest = write_jsonl(tmp_path, [ROW])
+    before = load_split(manifest).digest
+    assert load_split(manifest).digest == before
+    (tmp_path / "a.wav").write_bytes(b"RIFFx")
+    assert load_split(manifest).digest != before
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{**ROW, "audio": "missing.wav"}], "line 1: the audio file .*missing.wav does not exist"),
+        ([ROW, ROW], "line 2: ids must be distinct, u1 comes twice"),
+        ([{"id": "u1", "text": "hello"}], "line 1: every utterance needs the key 'audio'"),
+        ([{"id": "u1", "audio": "a.wav"}], "u1 has neither"),
+        ([{**ROW, "text": 3}], "'text' must be a string, got 3"),
+        ([], "at least one utterance"),
+    ],
+)
+def test_each_fault_is_one_line_with_rule_and_value(tmp_path: Path, rows: list[dict[str, object]], message: str) -> None:
+    with pytest.raises(BadInput, match=message) as caught:
+        load_split(write_jsonl(tmp_path, rows))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_command_in_wav_scp_is_not_run(tmp_path: Path) -> None:
+    (tmp_path / "wav.scp").write_text("u1 touch harm |\n")
+    (tmp_path / "text").write_text("u1 hello\n")
+    with pytest.raises(BadInput, match="commands are not run"):
+        load_split(tmp_path)
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_missing_translation_is_named_when_it_is_needed(tmp_path: Path) -> None:
+    split = load_split(write_jsonl(tmp_path, [{"id": "u1", "audio": "a.wav", "text": "hello"}]))
+    with pytest.raises(BadInput, match="u1 has no translation"):
+        split.references("st")
