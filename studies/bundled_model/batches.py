@@ -6,7 +6,6 @@ All randomness hangs on (seed, pass, batch), so a stream resumed at a position g
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import sentencepiece
@@ -17,7 +16,7 @@ from paredown.models.frontend import FrontendSettings, LogMelFrontend
 from paredown.recover.batch import Batch, Position, pad_ids
 from studies.bundled_model.shards import SegmentStore
 from studies.bundled_model.tokens import list_tokens, spoken_english
-from studies.bundled_model.utterance import LONGEST_S, PAUSE_S, RATE_HZ, disturb, join
+from studies.bundled_model.utterance import LONGEST_S, PAUSE_S, RATE_HZ, Waveform, disturb, join
 
 CURRICULUM_BATCHES = 1_500
 _SEGMENTS_EARLY = (0.45, 0.40, 0.15, 0.0)
@@ -72,7 +71,7 @@ def _group_segments(durations_s: Sequence[float], rng: np.random.Generator, shar
     counts = rng.choice(len(shares), size=len(order), p=shares) + 1
     utterances: list[tuple[int, ...]] = []
     while order:
-        chosen, total_s = [order.pop()], 0.0
+        chosen = [order.pop()]
         total_s = durations_s[chosen[0]]
         while order and len(chosen) < counts[len(utterances)] and total_s + PAUSE_S[1] + durations_s[order[-1]] <= LONGEST_S:
             total_s += PAUSE_S[1] + durations_s[order[-1]]
@@ -128,8 +127,8 @@ class _BatchMaker:
         source, source_lengths = pad_ids([self.english.encode(line) for line in englishes])
         return Batch(features, frames, tokens, token_lengths, source, source_lengths, float(samples.sum()) / RATE_HZ, after)
 
-    def _waveform(self, utterance: tuple[int, ...], rng: np.random.Generator) -> Any:
-        return disturb(join([self.store.segment(index)[0] for index in utterance], rng), rng).astype(np.float32, copy=False)
+    def _waveform(self, utterance: tuple[int, ...], rng: np.random.Generator) -> Waveform:
+        return disturb(join([self.store.segment(index)[0] for index in utterance], rng), rng)
 
     def _texts(self, utterance: tuple[int, ...], rng: np.random.Generator) -> tuple[str, str]:
         """German, one of the translations of each segment at random, and English as the CTC spells it."""
@@ -139,6 +138,6 @@ class _BatchMaker:
 
 
 def stream_batches(settings: BatchSettings, start: Position) -> Iterator[Batch]:
-    """Batches from a position on, made in one background process of one thread."""
-    loader = DataLoader(BatchStream(settings, start), batch_size=None, num_workers=1, prefetch_factor=8)
+    """Batches from a position on, made in one background process of one thread; torch's global generator is left alone."""
+    loader = DataLoader(BatchStream(settings, start), batch_size=None, num_workers=1, prefetch_factor=8, generator=torch.Generator())
     return iter(loader)

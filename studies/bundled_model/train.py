@@ -14,11 +14,11 @@ import yaml
 
 from paredown.models.frontend import read_frontend
 from paredown.models.network import Network, build_network
+from paredown.recover.batch import Position
 from paredown.recover.loss import read_weights
 from paredown.recover.schedule import Schedule
 from paredown.recover.trainer import TrainSettings, train
 from studies.bundled_model.batches import BatchSettings, Tokenizer, stream_batches
-from paredown.recover.batch import Position
 
 HERE = Path(__file__).parent
 CACHE, RUN = HERE / "cache", HERE / "cache" / "run"
@@ -59,19 +59,24 @@ def initialise(network: Network, stats: Path) -> None:
     torch.nn.init.normal_(embedding, std=embedding.size(1) ** -0.5)
 
 
-def main() -> None:
-    """Trains to the end given on the command line."""
+def read_arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--total-steps", type=int, required=True)
     parser.add_argument("--cooldown-steps", type=int, required=True)
     parser.add_argument("--warmup-steps", type=int, default=600)
     parser.add_argument("--peak-rate", type=float, default=2.0e-3)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2, help="with more than one, set OMP_WAIT_POLICY=passive on a busy machine")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--run", type=Path, default=RUN)
     parser.add_argument("--resume", action="store_true")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Trains to the end given on the command line."""
+    arguments = read_arguments()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
     config = read_config()
