@@ -1,0 +1,117 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from paredown.errors import BadInput
+from paredown.runtime.audio import check_waveform, read_audio, resample
+
+
+def make_sine(hz: float, rate_hz: int, seconds: float = 0.5) -> NDArray[np.float32]:
+    return (0.5 * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate_hz)) / rate_hz)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "rates_hz", [(48_000, 16_000), (44_100, 16_000), (22_050, 16_000), (8_000, 16_000), (11_025, 16_000), (16_000, 8_000)], ids=str
+)
+@pytest.mark.parametrize("hz", [100.0, 440.0, 2_500.0])
+def test_a_sine_is_the_same_sine_at_the_other_rate(rates_hz: tuple[int, int], hz: float) -> None:
+    from_hz, to_hz = rates_hz
+    resampled = resample(make_sine(hz, from_hz), from_hz, to_hz)
+    expected = make_sine(hz, to_hz)
+    assert resampled.dtype == np.float32
+    assert len(resampled) == -(-round(0.5 * from_hz) * to_hz // from_hz)
+    inner = slice(200, len(expected) - 200)  # the filter reaches over both ends
+    # Kaiser's beta 8 gives a ripple of -80 dB: 1e-4 of the amplitude.
+    np.testing.assert_allclose(resampled[inner], expected[inner], atol=2e-4)
+
+
+@pytest.mark.parametrize("rates_hz", [(48_000, 16_000), (44_100, 16_000), (8_000, 16_000)], ids=str)
+def test_resampling_agrees_with_scipy(rates_hz: tuple[int, int]) -> None:
+    signal = pytest.importorskip("scipy.signal")
+    from_hz, to_hz = rates_hz
+    waveform = make_sine(440.0, from_hz) + make_sine(1_700.0, from_hz)
+    divisor = np.gcd(from_hz, to_hz)
+    expected = signal.resample_poly(waveform, to_hz // divisor, from_hz // divisor)
+    resampled = resample(waveform, from_hz, to_hz)
+    assert len(resampled) == len(expected)
+    # scipy's own default filter (Kaiser, beta 5) ripples by some -50 dB.
+    np.testing.assert_allclose(resampled[200:-200], expected[200:-200], atol=5e-3)
+
+
+@pytest.mark.parametrize("hz", [8_050.0, 9_000.0, 15_000.0, 20_000.0])
+def test_tones_beyond_the_new_band_do_not_fold_back(hz: float) -> None:
+    folded = resample(make_sine(hz, 48_000), 48_000, 16_000)[200:-200]
+    assert np.abs(folded).max() < 0.5 * 10 ** (-70 / 20)  # 70 dB below the tone; the filter is made for 80
+
+
+def test_equal_rates_change_nothing() -> None:
+    waveform = make_sine(440.0, 16_000)
+    assert resample(waveform, 16_000, 16_000) is waveform
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg"])
+def test_a_file_gives_its_samples(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"speech{suffix}"
+    soundfile.write(path, make_sine(440.0, 16_000), 16_000)
+    samples = read_audio(path, 16_000)
+    assert samples.dtype == np.float32
+    # 16-bit steps for WAV and FLAC; Vorbis loses more.
+    np.testing.assert_allclose(samples, make_sine(440.0, 16_000), atol=0.05 if suffix == ".ogg" else 2**-15)
+
+
+def test_channels_are_averaged_and_rates_converted(tmp_path: Path) -> None:
+    path = tmp_path / "stereo.wav"
+    tone = make_sine(440.0, 48_000)
+    soundfile.write(path, np.stack([tone, np.zeros_like(tone)], axis=1), 48_000, subtype="FLOAT")
+    samples = read_audio(path, 16_000)
+    np.testing.assert_allclose(samples[200:-200], 0.5 * make_sine(440.0, 16_000)[200:-200], atol=2e-4)
+
+
+def write_bad(path: Path, kind: str) -> Path:
+    if kind == "missing":
+        return path
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("this is no audio\n" * 50)
+    elif kind == "no samples":
+        soundfile.write(path, np.zeros(0, np.float32), 16_000)
+    elif kind == "nan":
+        soundfile.write(path, np.array([0.0, np.nan] * 900, np.float32), 16_000, subtype="FLOAT")
+    elif kind == "header cut":
+        soundfile.write(path, make_sine(440.0, 16_000), 16_000)
+        path.write_bytes(path.read_bytes()[:20])
+    return path
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "empty", "text", "no samples", "nan", "header cut"])
+def test_bad_files_get_one_line_that_names_them(tmp_path: Path, kind: str) -> None:
+    path = write_bad(tmp_path / "speech.wav", kind)
+    with pytest.raises(BadInput) as caught:
+        read_audio(path, 16_000)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("waveform", "message"),
+    [
+        (np.zeros(0), "must hold samples"),
+        (np.zeros((2, 2, 2)), r"got \[2, 2, 2\]"),
+        (np.zeros(5, np.int32), "got int32"),
+        (np.array([0.0, np.inf]), "finite"),
+    ],
+)
+def test_bad_waveforms_are_refused(waveform: NDArray[np.float64], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        check_waveform(waveform, "waveform")
+
+
+def test_integers_are_scaled_and_channels_averaged() -> None:
+    np.testing.assert_array_equal(check_waveform(np.array([0, 16_384, -32_768], np.int16), "w"), np.array([0.0, 0.5, -1.0], np.float32))
+    np.testing.assert_array_equal(check_waveform(np.array([[1.0, 0.0], [0.5, 0.5]]), "w"), np.array([0.5, 0.5], np.float32))

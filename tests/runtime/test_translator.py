@@ -1,0 +1,236 @@
+"""The translator on a bundle whose graphs are recomputed in NumPy; faults in its files; and that it needs neither torch nor ESPnet."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from paredown.errors import BadInput
+from paredown.runtime import Translator
+from paredown.runtime.beam import BeamSettings, Hypothesis, beam_search, beam_search_fixed
+from paredown.runtime.features import FeatureExtractor
+from tests.runtime.toy_bundle import EOS, FRONTEND, TOKENS, ToySteps, make_tensors, write_toy_bundle
+
+TENSORS = make_tensors(seed=0, eos_bonus=2.0)  # hypotheses of 3, 11 and 47 tokens
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_toy_bundle(tmp_path_factory.mktemp("bundles") / "toy", TENSORS)
+
+
+def make_waveform(seed: int, samples: int = 6_000) -> NDArray[np.float32]:
+    """Noise and a tone; both differ between seeds, so that features do."""
+    tone = np.sin(2 * np.pi * 400 * (seed + 1) * np.arange(samples) / 16_000)
+    return (10.0**-seed * np.random.default_rng(seed).standard_normal(samples) + 0.1 * tone).astype(np.float32)
+
+
+def make_oracle(seed: int) -> tuple[ToySteps, int]:
+    features = FeatureExtractor(FRONTEND).extract(make_waveform(seed))
+    return ToySteps(TENSORS, features), len(features)
+
+
+def settings(**changes: float) -> BeamSettings:
+    return BeamSettings(**{"beam_size": 4, "vocabulary": len(TOKENS), "sos": EOS, "eos": EOS, "length_bonus": 0.1} | changes)
+
+
+def inner_ids(hypothesis: Hypothesis) -> tuple[int, ...]:
+    return tuple(token for token in hypothesis.ids[1:] if token not in (0, EOS))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"beam_size": 1},
+        {"beam_size": 10},
+        {"maxlenratio": -9.0},
+        {"maxlenratio": 0.3, "minlenratio": 0.2},
+        {"length_bonus": 0.6, "normalize_length": True},
+    ],
+    ids=str,
+)
+def test_a_bundle_translates_as_the_same_search_over_numpy_does(bundle: Path, change: dict[str, float]) -> None:
+    translator = Translator.from_bundle(bundle, **change)
+    found = set()
+    for seed in range(6):
+        oracle, frames = make_oracle(seed)
+        best = beam_search(oracle, frames, settings(**change))[0]
+        translation = translator.translate(make_waveform(seed))
+        assert translation.ids == inner_ids(best)
+        # Sums of some ten float32 log-probabilities, computed by two libraries.
+        assert translation.score == pytest.approx(float(best.score), abs=1e-4)
+        assert translation.tokens == tuple(TOKENS[token] for token in translation.ids)
+        assert translation.text == "".join(translation.tokens).replace("▁", " ").replace("<unk>", " ⁇ ").strip()
+        assert (translation.frames, translation.hit_cap) == (frames, best.hit_cap)
+        found.add(translation.ids)
+    assert len(found) > 1  # the waveform matters
+
+
+def test_a_fixed_number_of_tokens_is_decoded(bundle: Path) -> None:
+    oracle, _ = make_oracle(1)
+    best = beam_search_fixed(oracle, 11, settings())[0]
+    translation = Translator.from_bundle(bundle).translate(make_waveform(1), fixed_tokens=11)
+    assert translation.ids == inner_ids(best)
+    assert len(best.ids) == 12
+    assert translation.hit_cap
+
+
+def test_utterances_do_not_disturb_one_another(bundle: Path) -> None:
+    translator = Translator.from_bundle(bundle)
+    alone = translator.translate(make_waveform(3))
+    translator.translate(make_waveform(4, samples=20_000))
+    translator.translate(make_waveform(5), fixed_tokens=3)
+    assert translator.translate(make_waveform(3)) == alone
+
+
+def test_threads_do_not_change_the_result(bundle: Path) -> None:
+    assert Translator.from_bundle(bundle, threads=2).translate(make_waveform(2)) == Translator.from_bundle(bundle).translate(
+        make_waveform(2)
+    )
+
+
+def test_a_file_and_its_waveform_give_the_same(bundle: Path, tmp_path: Path) -> None:
+    translator = Translator.from_bundle(bundle)
+    soundfile.write(tmp_path / "speech.wav", make_waveform(0), 16_000, subtype="FLOAT")
+    assert (
+        translator.translate(tmp_path / "speech.wav")
+        == translator.translate(str(tmp_path / "speech.wav"))
+        == translator.translate(make_waveform(0))
+    )
+
+
+def test_a_search_that_finds_nothing_gives_an_empty_text(tmp_path: Path) -> None:
+    hasty = write_toy_bundle(tmp_path / "hasty", make_tensors(eos_bonus=50.0))  # eos at once, whatever is said
+    translation = Translator.from_bundle(hasty, beam_size=1, minlenratio=0.05).translate(make_waveform(0))
+    assert (translation.text, translation.ids, translation.score) == ("", (), -np.inf)
+
+
+def test_loading_is_timed(bundle: Path) -> None:
+    assert 0.0 < Translator.from_bundle(bundle).load_ms < 60_000
+
+
+@pytest.mark.parametrize("samples", [0, 1, 128, 767])
+def test_audio_shorter_than_the_encoder_takes_is_refused(bundle: Path, tmp_path: Path, samples: int) -> None:
+    translator = Translator.from_bundle(bundle)  # 7 frames every 128 samples: 768 samples
+    soundfile.write(tmp_path / "short.wav", make_waveform(0, samples), 16_000)
+    with pytest.raises(BadInput, match=r"at least 768 samples at 16000 Hz, got|must hold samples, got none") as caught:
+        translator.translate(tmp_path / "short.wav")
+    assert str(tmp_path / "short.wav") in str(caught.value)
+    translator.translate(make_waveform(0, 768))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"threads": 0}, "threads must be at least 1, got 0"),
+        ({"beam_size": 13}, r"\[1, 12\] \(the vocabulary\), got 13"),
+        ({"beam_size": 0}, "got 0"),
+    ],
+)
+def test_impossible_settings_are_refused(bundle: Path, change: dict[str, int], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        Translator.from_bundle(bundle, **change)
+
+
+def damage_byte(name: str) -> Callable[[Path], None]:
+    def damage(bundle: Path) -> None:
+        data = bytearray((bundle / name).read_bytes())
+        data[len(data) // 2] ^= 1
+        (bundle / name).write_bytes(data)
+
+    return damage
+
+
+def edit_manifest(*keys: str | int, value: object = None) -> Callable[[Path], None]:
+    """Replace the entry that the keys lead to; without a value, remove it."""
+
+    def edit(bundle: Path) -> None:
+        path = bundle / "manifest.json"
+        manifest = json.loads(path.read_text())
+        inner = manifest
+        for key in keys[:-1]:
+            inner = inner[key]
+        if value is None:
+            del inner[keys[-1]]
+        else:
+            inner[keys[-1]] = value
+        path.write_text(json.dumps(manifest))
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        *(
+            (damage_byte(name), f"{name} must have the SHA-256")
+            for name in ("weights.bin", "encoder.onnx", "decoder.onnx", "tokens.txt", "frontend.json")
+        ),
+        (lambda bundle: (bundle / "weights.bin").write_bytes(b"short"), "weights.bin must have the [0-9]+ bytes its manifest says, got 5"),
+        (lambda bundle: (bundle / "decoder.onnx").unlink(), "readable, got .*decoder.onnx"),
+        (lambda bundle: (bundle / "manifest.json").unlink(), "folder with a readable manifest.json, got .*/toy"),
+        (lambda bundle: (bundle / "manifest.json").write_text("{"), "manifest.json must be JSON"),
+        (lambda bundle: (bundle / "manifest.json").write_text("[]"), "schema number, got schema None"),
+        (edit_manifest("schema", value=2), "schema 1 or older .*, got schema 2: it needs paredown 0.1.0 or newer"),
+        (edit_manifest("schema", value="1"), "got schema '1'"),
+        (edit_manifest("tensors"), "no key 'tensors'"),
+        (edit_manifest("configuration", "decode", "beam_size"), "no key 'beam_size'"),
+        (edit_manifest("model", "token_type", value="syllable"), "one of bpe, char, word, got 'syllable'"),
+        (edit_manifest("files", "tokens.txt"), "files must list tokens.txt"),
+        (edit_manifest("files", "../outside", value={"bytes": 0, "sha256": ""}), "not at '../outside'"),
+        (edit_manifest("tensors", 0, "offset", value=10**6), "tensor embed.weight reaches beyond the"),
+        (edit_manifest("tensors", 0, "scales_offset", value=10**6), "tensor embed.weight reaches beyond the"),
+        (edit_manifest("tensors", 0, "offset", value=-1), "tensor embed.weight reaches beyond the"),
+        (edit_manifest("tensors", 0, "shape", value=[12, 60]), "tensor embed.weight of 720 weights must have 630 bytes, got 63"),
+        (edit_manifest("tensors", 3, "survivors", value=7), "tensor output.weight of 72 weights must have 14 bytes, got 29"),
+        (edit_manifest("tensors", 0, "bits", value=9), "bit-width must lie in .2, 8., got 9 for embed.weight"),
+        (edit_manifest("tensors", 0, "kind", value="ternary"), "must be raw, dense or sparse, got 'ternary'"),
+        (edit_manifest("model", "eos", value=12), "ids must lie in .0, 11., got 11 and 12"),
+        (edit_manifest("graphs", "encoder", "initializers", 0, "tensors", value=["lost"]), "initializer project needs tensor lost"),
+        (edit_manifest("graphs", "encoder", "initializers", 0, "form", value="bits"), "form must be one of"),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)
+def test_damaged_bundles_get_one_line(bundle: Path, tmp_path: Path, damage: Callable[[Path], None], message: str) -> None:
+    damaged = tmp_path / "toy"
+    shutil.copytree(bundle, damaged)
+    damage(damaged)
+    with pytest.raises(BadInput, match=message) as caught:
+        Translator.from_bundle(damaged)
+    assert "\n" not in str(caught.value)
+
+
+BLOCKED = ("torch", "torchaudio", "espnet", "espnet2", "scipy", "librosa", "onnx", "sentencepiece", "optuna")
+PROGRAM = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in BLOCKED:
+            raise ImportError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Blocker())
+from paredown.runtime import Translator
+print(Translator.from_bundle(sys.argv[1]).translate(sys.argv[2]).text)
+assert not {name.split(".")[0] for name in sys.modules} & set(BLOCKED)
+"""
+
+
+def test_nothing_but_numpy_onnxruntime_and_soundfile_is_needed(bundle: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "speech.wav", make_waveform(0), 16_000, subtype="FLOAT")
+    program = f"BLOCKED = {BLOCKED!r}\n{PROGRAM}"
+    command = [sys.executable, "-c", program, str(bundle), str(tmp_path / "speech.wav")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env={"PYTHONIOENCODING": "utf-8"})
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip() == Translator.from_bundle(bundle).translate(make_waveform(0)).text
+    # The blocker works: the same program with the blocked import fails.
+    blocked = subprocess.run([*command[:2], program + "import onnx\n", *command[3:]], capture_output=True, text=True, check=False)
+    assert "onnx is blocked" in blocked.stderr
