@@ -1,0 +1,8 @@
+"""The commands, one module for each noun they act on. A module has `add(subparsers)`, which declares its commands.
+
+Everything heavy is imported inside the function that runs, so that `paredown --help` and `paredown translate` start at once.
+"""
+
+from paredown.commands import analyse, bundles, doctor, fronts, measure, run, schema, translate
+
+COMMANDS = (doctor, run, fronts, bundles, analyse, measure, translate, schema)

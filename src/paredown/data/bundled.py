@@ -19,8 +19,12 @@ def bundled_folder(reference: str) -> Path:
     return root / name
 
 
-def bundled_split(reference: str, split: str) -> Split:
-    """A split of a bundled model; `split` is analysis, search or test."""
+def open_data(reference: str | Path) -> Split:
+    """The split that the user names: a manifest, a folder, or `bundled:NAME/SPLIT` (analysis, search or test)."""
+    text = str(reference)
+    if not text.startswith(PREFIX):
+        return load_split(reference)
+    name, _, split = text.partition("/")
     if split not in SPLITS:
-        raise BadInput(f"a bundled model has the splits {', '.join(SPLITS)}; got {split!r}")
-    return load_split(bundled_folder(reference) / split)
+        raise BadInput(f"a bundled model has the splits {', '.join(f'{name}/{each}' for each in SPLITS)}; got {text!r}")
+    return Split(text, load_split(bundled_folder(name) / split).utterances)

@@ -148,6 +148,7 @@ class Manifest:
     """What the runtime needs of `manifest.json`. `least_frames`: the fewest feature frames that the encoder's subsampling takes."""
 
     model: str
+    task: str
     token_type: TokenType
     sos: int
     eos: int
@@ -167,6 +168,7 @@ class Manifest:
             raise ValueError(f"token_type must be one of {', '.join(get_args(TokenType))}, got {model['token_type']!r}")
         return cls(
             model=model["name"],
+            task=model["task"],
             token_type=model["token_type"],
             sos=int(model["sos"]),
             eos=int(model["eos"]),

@@ -1,0 +1,212 @@
+"""Builds ONNX graphs by hand: nodes with unique names, weights as external initializers that the runtime supplies.
+
+A graph never holds a weight. Every weight is a `TensorProto` that says "external" (its location does not exist; onnxruntime
+takes the arrays from `SessionOptions.add_external_initializers`), and an `Initializer` that tells the runtime how to make it
+from the tensors of `weights.bin`. Only constants of the structure (shapes, frequencies of the positions) lie in the graph.
+
+Activations are rank 2, [rows, units]: rows are frames in the encoder and beams in the decoder (batch 1 needs no batch axis).
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from onnx import TensorProto, helper
+
+from paredown.bundle.architecture import Activation
+from paredown.runtime.bundle_files import Form, Initializer
+
+OPSET, IR_VERSION = 20, 10
+MICROSOFT = "com.microsoft"
+LAYER_NORM_EPSILON = 1e-12  # ESPnet's LayerNorm
+_LOCATION = "weights"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """An ONNX graph without weights and the initializers that it wants."""
+
+    model: onnx.ModelProto
+    initializers: tuple[Initializer, ...]
+
+    def serialize(self) -> bytes:
+        """The protobuf, the same bytes for the same graph."""
+        return bytes(self.model.SerializeToString(deterministic=True))
+
+
+@dataclass(frozen=True)
+class WeightLayout:
+    """What a builder must know of the weights: their shapes by parameter name (as stored), and by path what is computed how.
+
+    `int8`: layers multiplied as dynamic int8 products. `unfolded`: 2-d convolutions computed as one product of all patches, with
+    their kernel size; their weights are stored [out, kernel * kernel * in], channels last (torch has [out, in, kernel, kernel]).
+    """
+
+    shapes: Mapping[str, tuple[int, ...]]
+    int8: frozenset[str] = frozenset()
+    unfolded: Mapping[str, int] = field(default_factory=dict)
+
+    def has(self, path: str) -> bool:
+        """Whether a parameter `path` or `path + ".weight"` is there."""
+        return path in self.shapes or f"{path}.weight" in self.shapes
+
+    def outputs(self, path: str) -> int:
+        """Number of output channels of a layer."""
+        return self.shapes[f"{path}.weight"][0]
+
+
+@dataclass
+class GraphBuilder:
+    """Collects the nodes of one graph; every method adds nodes and returns the name of the value they compute."""
+
+    name: str
+    layout: WeightLayout
+    _nodes: list[onnx.NodeProto] = field(default_factory=list)
+    _inputs: list[onnx.ValueInfoProto] = field(default_factory=list)
+    _outputs: list[onnx.ValueInfoProto] = field(default_factory=list)
+    _tensors: dict[str, onnx.TensorProto] = field(default_factory=dict)
+    _initializers: dict[str, Initializer] = field(default_factory=dict)
+
+    def input(self, name: str, dims: Sequence[int | str], dtype: int = TensorProto.FLOAT) -> str:
+        """Declare a graph input; a dimension is a number or the name of a free one."""
+        self._inputs.append(helper.make_tensor_value_info(name, dtype, list(dims)))
+        return name
+
+    def output(self, value: str, name: str, dims: Sequence[int | str], dtype: int = TensorProto.FLOAT) -> None:
+        """Make a value a graph output called `name`: the node that computes it writes that name."""
+        for node in self._nodes:
+            for names in (node.input, node.output):
+                for index, entry in enumerate(names):
+                    if entry == value:
+                        names[index] = name
+        self._outputs.append(helper.make_tensor_value_info(name, dtype, list(dims)))
+
+    def node(self, operator: str, inputs: Sequence[str], domain: str = "", **attributes: Any) -> str:
+        """Add a node with one output."""
+        return self.node_outputs(operator, inputs, 1, domain, **attributes)[0]
+
+    def node_outputs(self, operator: str, inputs: Sequence[str], count: int, domain: str = "", **attributes: Any) -> list[str]:
+        """Add a node with several outputs."""
+        name = f"{operator}_{len(self._nodes)}"
+        outputs = [name] if count == 1 else [f"{name}:{index}" for index in range(count)]
+        self._nodes.append(helper.make_node(operator, list(inputs), outputs, domain=domain, **attributes))
+        return outputs
+
+    def constant(self, values: ArrayLike, dtype: DTypeLike = np.int64) -> str:
+        """A small constant of the structure, stored in the graph once however often it is used."""
+        array: NDArray[Any] = np.asarray(values, dtype)
+        short = array.size <= 8
+        text = "_".join(map(str, array.reshape(-1).tolist())) if short else hashlib.sha256(array.tobytes()).hexdigest()[:8]
+        name = f"constant_{array.dtype}_{'x'.join(map(str, array.shape))}:{text}"
+        self._tensors.setdefault(name, onnx.numpy_helper.from_array(array, name))
+        return name
+
+    def parameter(self, name: str, shape: tuple[int, ...] | None = None) -> str:
+        """A parameter as it is, float32 in torch layout or in another shape of the same size."""
+        return self._external(Initializer(name, "float", (name,), shape=shape), shape or self.layout.shapes[name])
+
+    def linear(self, x: str, *paths: str, factors: Sequence[float] | None = None) -> str:
+        """x [rows, in] through the linear layers `paths`, their outputs side by side: [rows, sum of out]. A factor scales a layer's output.
+
+        Layers of one kernel make one product. Convolutions of kernel size 1 count as linear.
+        """
+        in_int8 = [path in self.layout.int8 for path in paths]
+        if len(set(in_int8)) > 1:
+            scaled = factors or [1.0] * len(paths)
+            parts = [self.linear(x, path, factors=[factor]) for path, factor in zip(paths, scaled, strict=True)]
+            return self.node("Concat", parts, axis=-1)
+        given = () if factors is None or all(factor == 1.0 for factor in factors) else tuple(factors)
+        bias = self._joined(paths, "bias", "float", given) if self.layout.has(f"{paths[0]}.bias") else ""
+        if in_int8[0]:
+            codes, scales = self._joined(paths, "weight", "codes_transposed"), self._joined(paths, "weight", "scales", given)
+            return self.node("DynamicQuantizeMatMul", [x, codes, scales, "", bias], MICROSOFT)
+        weight = self._joined(paths, "weight", "float_transposed", given)
+        return self.node("Gemm", [x, weight, bias]) if bias else self.node("MatMul", [x, weight])
+
+    def quantized_linear(self, x: str, scale: str, zero: str, path: str) -> str:
+        """A linear layer in int8 over activations that are quantized already: uint8 [rows, in], their scale and zero point."""
+        paths = (path,)
+        inputs = [x, self._joined(paths, "weight", "codes_transposed"), scale, self._joined(paths, "weight", "scales"), zero, ""]
+        return self.node("MatMulIntegerToFloat", [*inputs, self._joined(paths, "bias", "float")], MICROSOFT)
+
+    def concat_linear(self, x: str, branch: str, path: str) -> str:
+        """ESPnet's `concat_after`: where the layer `path` is there, linear(concat(x, branch)), else the branch."""
+        if not self.layout.has(path):
+            return branch
+        return self.linear(self.node("Concat", [x, branch], axis=-1), path)
+
+    def embedding(self, ids: str, path: str, factor: float) -> str:
+        """Rows of an embedding times `factor`: ids [rows] -> [rows, units]."""
+        tokens, units = self.layout.shapes[f"{path}.weight"]
+        names = (f"{path}.weight",)
+        if path not in self.layout.int8:
+            table = self._external(Initializer(names[0], "float", names, factors=(factor,)), (tokens, units))
+            return self.node("Gather", [table, ids], axis=0)
+        codes = self._external(Initializer(f"{names[0]}.codes", "codes", names), (tokens, units), TensorProto.INT8)
+        column = Initializer(f"{names[0]}.scales_column", "scales_column", names, factors=(factor,))
+        scales = self.node("Gather", [self._external(column, (tokens, 1)), ids], axis=0)
+        rows = self.node("Cast", [self.node("Gather", [codes, ids], axis=0)], to=TensorProto.FLOAT)
+        return self.node("Mul", [rows, scales])
+
+    def layer_norm(self, x: str, path: str) -> str:
+        """Layer normalization over the last axis."""
+        names = [self.parameter(f"{path}.weight"), self.parameter(f"{path}.bias")]
+        return self.node("LayerNormalization", [x, *names], axis=-1, epsilon=LAYER_NORM_EPSILON)
+
+    def skip_layer_norm(self, x: str, branch: str, path: str) -> tuple[str, str]:
+        """Layer normalization of x + branch, and that sum.
+
+        Two nodes on purpose: onnxruntime's fused SkipLayerNormalization takes three times as long on a CPU (and is not fused at rank 2).
+        """
+        total = self.node("Add", [x, branch])
+        return self.layer_norm(total, path), total
+
+    def activation(self, x: str, kind: Activation) -> str:
+        """An ESPnet activation; swish is one fused operator in onnxruntime."""
+        if kind == "identity":
+            return x
+        if kind == "swish":
+            return self.node("QuickGelu", [x], MICROSOFT, alpha=1.0)
+        if kind == "hardtanh":
+            return self.node("Clip", [x, self.constant(-1.0, np.float32), self.constant(1.0, np.float32)])
+        return self.node(kind.capitalize(), [x])
+
+    def reshape(self, x: str, *dims: int) -> str:
+        """Reshape; -1 for the one free dimension."""
+        return self.node("Reshape", [x, self.constant(dims)])
+
+    def build(self) -> Graph:
+        """The finished graph, checked for nothing: onnxruntime checks it when it loads, the parity gate when it runs."""
+        graph = helper.make_graph(self._nodes, self.name, self._inputs, self._outputs, initializer=list(self._tensors.values()))
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="paredown")
+        return Graph(model, tuple(self._initializers.values()))
+
+    def _joined(self, paths: Sequence[str], part: str, form: Form, factors: tuple[float, ...] = ()) -> str:
+        """The weights or biases of one or more layers as one initializer, joined along the output channels."""
+        names = tuple(f"{path}.{part}" for path in paths)
+        channels = sum(self.layout.shapes[name][0] for name in names)
+        others = prod(self.layout.shapes[names[0]][1:])
+        joined = names[0] if len(names) == 1 else f"{paths[0]}+{len(paths) - 1}.{part}"
+        if not form.endswith("_transposed"):
+            suffix = "" if form == "float" else f".{form}"
+            return self._external(Initializer(joined + suffix, form, names, factors), (channels,))
+        dims = (others, channels)
+        shape = dims if len(self.layout.shapes[names[0]]) > 2 else None
+        suffix, dtype = (".codes", TensorProto.INT8) if form == "codes_transposed" else ("", TensorProto.FLOAT)
+        return self._external(Initializer(joined + suffix, form, names, factors, shape), dims, dtype)
+
+    def _external(self, initializer: Initializer, dims: Sequence[int], dtype: int = TensorProto.FLOAT) -> str:
+        name = initializer.name
+        if self._initializers.setdefault(name, initializer) != initializer:
+            raise ValueError(f"two initializers of one graph must not share the name {name}")
+        if name not in self._tensors:
+            tensor = TensorProto(name=name, data_type=dtype, dims=list(dims), data_location=TensorProto.EXTERNAL)
+            tensor.external_data.add(key="location", value=_LOCATION)
+            self._tensors[name] = tensor
+        return name

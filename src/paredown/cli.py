@@ -1,0 +1,40 @@
+"""The command line: parse, call, print. Exit code 0, 1 (failed) or 2 (bad input, one line on stderr)."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from paredown import __version__
+from paredown.commands import COMMANDS
+from paredown.errors import BadInput
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser with every command; each command's module says what it does and takes."""
+    top = argparse.ArgumentParser(prog="paredown", description="Hardware-aware compression search for ESPnet speech models.")
+    top.add_argument("--version", action="version", version=f"paredown {__version__}")
+    subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add(subparsers)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        return int(options.run(options) or 0)
+    except BadInput as error:
+        print(f"paredown: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("paredown: interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output (head, less) went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

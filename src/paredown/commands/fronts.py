@@ -1,0 +1,183 @@
+"""`paredown front`, `show` and `status`: what a study found. They only read, so a running study can be watched."""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paredown.commands.printing import add_json, console, print_json, table
+from paredown.errors import BadInput
+
+if TYPE_CHECKING:
+    from paredown.profilers.measurement import Measurement
+    from paredown.search.budget import Budget
+    from paredown.search.front import FrontPoint
+    from paredown.search.spec import StudySpec
+    from paredown.search.trial import Trial
+
+
+def add(subparsers: Any) -> None:
+    front = subparsers.add_parser("front", help="the trials no other trial dominates, with intervals")
+    front.add_argument("study", type=Path, metavar="STUDY", help="folder of the study (runs/NAME)")
+    front.add_argument("--budget", action="append", default=[], metavar="NAME=LIMIT", help="size=12MB, latency@cpu=80ms, quality=-1.0")
+    front.add_argument("--all", action="store_true", help="every complete trial, not the front alone")
+    add_json(front)
+    front.set_defaults(run=run_front)
+
+    show = subparsers.add_parser("show", help="one trial: per-layer bits, blocks, sparsity, measurements")
+    show.add_argument("study", type=Path, metavar="STUDY")
+    show.add_argument("--trial", type=int, required=True, metavar="N")
+    add_json(show)
+    show.set_defaults(run=run_show)
+
+    status = subparsers.add_parser("status", help="studies on this disk, their state and size")
+    status.add_argument("folder", type=Path, nargs="?", default=Path("runs"), metavar="DIR")
+    add_json(status)
+    status.set_defaults(run=run_status)
+
+
+def read_study(folder: Path) -> tuple["StudySpec", tuple["Trial", ...]]:
+    """The file and the trials of a study. Raises BadInput where there is none."""
+    from paredown.search.study import read_trials
+    from paredown.search.study_file import read_spec
+
+    if not (folder / "study.db").is_file():
+        raise BadInput(f"a study is a folder with a study.db, as `paredown run` makes it; {folder} is none")
+    return read_spec(folder / "study.toml"), read_trials(folder)
+
+
+def budgets_of(spec: "StudySpec", options: Sequence[str]) -> tuple["Budget", ...]:
+    """The budgets of the command line, or the study's own where there are none."""
+    from paredown.search.budget import make_budget, parse_budget_option
+
+    given = tuple(make_budget(*parse_budget_option(option), spec.objectives.quality) for option in options)
+    return given or spec.budget_list
+
+
+def find_trial(trials: Sequence["Trial"], number: int) -> "Trial":
+    """The trial of that number; raises BadInput if the study has none."""
+    for trial in trials:
+        if trial.number == number:
+            return trial
+    raise BadInput(
+        f"the study has the trials 0 to {len(trials) - 1}, got {number}" if trials else f"the study has no trial yet, got {number}"
+    )
+
+
+def run_front(options: argparse.Namespace) -> int:
+    """Print the front, best quality first."""
+    from paredown.search.front import make_front
+
+    spec, trials = read_study(options.study)
+    objectives = spec.objective_list
+    points = make_front(trials, objectives, budgets_of(spec, options.budget))
+    chosen = [point for point in points if options.all or point.on_front]
+    chosen.sort(key=lambda point: objectives[0].loss(point.values[0]))
+    if options.json:
+        print_json([{**point.to_dict(objectives), "configuration": json.loads(point.trial.configuration.to_json())} for point in chosen])
+        return 0
+    columns = ("trial", "made of", "on front", *(_heading(objective.name, objective.unit) for objective in objectives), "feasible")
+    counted = f"{len(points)} trials complete, {sum(point.on_front for point in points)} on the front"
+    caption = f"{counted}; quality is the difference to the uncompressed model (trial 0), in brackets its 95 % interval"
+    result = table(f"front of {spec.name}", columns, (_row(point, objectives) for point in chosen), caption)
+    result.columns[1].justify = "left"
+    console().print(result)
+    return 0
+
+
+def _heading(name: str, unit: str) -> str:
+    return {"size_bytes": "size MB"}.get(name, f"{name.replace('_ms', '')} {unit}")
+
+
+def _row(point: "FrontPoint", objectives: Sequence[Any]) -> tuple[str, ...]:
+    assert point.trial.outcome is not None
+    figures = []
+    for objective, value in zip(objectives, point.values, strict=True):
+        interval = point.trial.outcome.measurement_of[objective.name].ci95
+        scale, digits = (1e6, 2) if objective.unit == "bytes" else (1.0, 2 if objective.name == "quality" else 1)
+        shown = f"{value / scale:+.{digits}f}" if objective.name == "quality" else f"{value / scale:.{digits}f}"
+        around = f" [{interval[0] / scale:.{digits}f}, {interval[1] / scale:.{digits}f}]" if interval else ""
+        figures.append(shown + around)
+    made_of = describe(point.trial)
+    return (str(point.trial.number), made_of, "yes" if point.on_front else "", *figures, "yes" if point.feasible else "no")
+
+
+def describe(trial: "Trial") -> str:
+    """What a trial's configuration is, in a few words: its label if it was given, else its knobs."""
+    knobs = trial.candidate.knobs
+    if not knobs or trial.label.startswith(("uniform", "uncompressed")):
+        return trial.label
+    kept = dict(knobs)
+    parts = [f"{kept.pop('bits.average'):.2f} bits"] if "bits.average" in kept else []
+    parts += [f"{int(value)} {name.removeprefix('layers.')} blocks" for name, value in kept.items() if name.startswith("layers.")]
+    sparse = [(name.removeprefix("sparsity."), value) for name, value in kept.items() if name.startswith("sparsity.") and value]
+    return ", ".join([*parts, *(f"{name} {value:.0%} zeros" for name, value in sparse)])
+
+
+def run_show(options: argparse.Namespace) -> int:
+    """Print one trial: its measurements, then what was done to every layer."""
+    spec, trials = read_study(options.study)
+    trial = find_trial(trials, options.trial)
+    if options.json:
+        print_json(
+            {
+                "trial": trial.number,
+                "state": trial.state,
+                "label": trial.label,
+                "reason": trial.reason,
+                "seconds": trial.seconds,
+                "knobs": dict(trial.candidate.knobs or ()),
+                "measurements": {name: value.to_dict() for name, value in (trial.outcome.measurements if trial.outcome else ())},
+                "configuration": json.loads(trial.configuration.to_json()),
+            }
+        )
+        return 0
+    screen = console()
+    screen.print(f"trial {trial.number} of {spec.name}: {describe(trial)}; {trial.state}" + (f", {trial.reason}" if trial.reason else ""))
+    if trial.outcome is not None:
+        rows = (
+            (n, f"{m.value:.6g}", m.unit, f"{m.ci95[0]:.6g} to {m.ci95[1]:.6g}" if m.ci95 else "") for n, m in trial.outcome.measurements
+        )
+        screen.print(table("measurements", ("", "value", "unit", "95 % interval"), rows))
+    screen.print(_layer_table(trial))
+    return 0
+
+
+def _figures(named: "tuple[str, Measurement]") -> tuple[str, ...]:
+    name, figure = named
+    around = f"{figure.ci95[0]:.6g} to {figure.ci95[1]:.6g}" if figure.ci95 else ""
+    return (name, f"{figure.value:.6g}", figure.unit, around)
+
+
+def _layer_table(trial: "Trial") -> Any:
+    """Bit-widths by block and role: a row for each block, a column for each role in it."""
+    configuration = trial.configuration
+    rows = [(f"{stack} blocks kept", ", ".join(map(str, kept))) for stack, kept in configuration.keep]
+    rows += [(f"{group}: zeros", f"{share:.0%}") for group, share in configuration.sparsity]
+    widths = Counter(bits for _, bits in configuration.bits)
+    rows += [("layers at each bit-width", ", ".join(f"{count} at {bits}" for bits, count in sorted(widths.items())) or "none: fp32")]
+    rows += [(path, f"{bits} bits") for path, bits in configuration.bits]
+    return table(f"configuration {configuration.digest[:12]}", ("layer", "bits"), rows)
+
+
+def run_status(options: argparse.Namespace) -> int:
+    """One line for each study under the folder."""
+    from paredown.search.lock import is_held
+    from paredown.search.progress import StudyProgress
+
+    rows, values = [], []
+    for database in sorted(options.folder.glob("*/study.db")):
+        spec, trials = read_study(database.parent)
+        held = is_held(database.parent)
+        done = sum(trial.is_finished for trial in trials)
+        state = "running" if held else ("finished" if done >= spec.search.trials else "stopped")
+        best = StudyProgress(spec.objective_list, spec.budget_list).bests(trials)
+        rows.append((spec.name, state, f"{done}/{spec.search.trials}", best))
+        values.append({"study": str(database.parent), "state": state, "trials": done, "planned": spec.search.trials, "best": best})
+    if options.json:
+        print_json(values)
+        return 0
+    console().print(table(f"studies in {options.folder}", ("study", "state", "trials", "best so far"), rows))
+    return 0

@@ -1,0 +1,40 @@
+"""Output of the commands: `--json`, tables, human units."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print figures as JSON instead of a table")
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout, keys in the order given."""
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def console() -> Console:
+    """Where tables go. Without a terminal the width is fixed, so that a table in a file is not folded."""
+    return Console(soft_wrap=False) if sys.stdout.isatty() else Console(width=140, highlight=False)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], caption: str | None = None) -> Table:
+    """A table whose first column is text and whose other columns are figures, aligned to the right."""
+    result = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
+    for index, column in enumerate(columns):
+        result.add_column(column, justify="left" if index == 0 else "right")
+    for row in rows:
+        result.add_row(*row)
+    return result
+
+
+def megabytes(size_bytes: float) -> str:
+    """MB are 10^6 bytes everywhere in paredown."""
+    return f"{size_bytes / 1e6:.2f} MB"

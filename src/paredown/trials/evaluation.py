@@ -1,0 +1,123 @@
+"""What a study measures of one configuration: quality of the bundle itself, latency beside the uncompressed one, bytes on disk."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from paredown.data import Split
+from paredown.profilers.latency import Effort, Latency
+from paredown.profilers.measurement import Measurement
+from paredown.profilers.size import measure_size
+from paredown.quality import paired_difference, score
+from paredown.search.outcome import Outcome
+from paredown.space.configuration import Configuration, Scheme
+from paredown.trials.decoding import Decoder, Hypothesis
+from paredown.trials.timing import REFERENCE, Stopwatch, Timed
+from paredown.trials.workshop import Workshop
+
+UNCOMPRESSED = Configuration(scheme=Scheme(kernel="fp32"))
+TIMED_UTTERANCES = 12
+FIXED_TOKENS = 16
+IN_SEARCH = Effort(repeats=2, warmup=1)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The uncompressed model as it was measured on this machine: what trials are compared with."""
+
+    bundle: Path
+    hypotheses: tuple[str, ...]
+    latency_ms: float
+
+
+class Evaluator:
+    """Measures configurations of one model on one split. Latency is timed while the decoding processes rest.
+
+    The first call measures the uncompressed bundle, whatever is asked: all differences and ratios are taken to it.
+    `latency_ms` of the reference may be given (from an earlier run of the study), so that trials of both runs share one scale.
+    """
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        decoder: Decoder,
+        stopwatch: Stopwatch,
+        split: Split,
+        metric: str,
+        seed: int,
+        latency_ms: float | None = None,
+    ) -> None:
+        self._workshop, self._decoder, self._stopwatch = workshop, decoder, stopwatch
+        self._split, self._metric, self._seed = split, metric, seed
+        self._references = split.references(workshop.model.task)
+        self._timed = spread_by_length(split, TIMED_UTTERANCES)
+        self._known_latency_ms = latency_ms
+        self._reference: Reference | None = None
+
+    @property
+    def reference(self) -> Reference:
+        """The uncompressed bundle, built, decoded and timed when it is first asked for."""
+        if self._reference is None:
+            bundle = self._workshop.build(UNCOMPRESSED)
+            texts = tuple(found.text for found in self._decoder.decode(bundle, self._split))
+            latency_ms = self._known_latency_ms or self._time(bundle, bundle).free.median_ms
+            self._reference = Reference(bundle, texts, latency_ms)
+        return self._reference
+
+    def __call__(self, configuration: Configuration, number: int) -> Outcome:
+        """Build the bundle of `configuration`, measure it and throw it away."""
+        reference = self.reference
+        bundle = self._workshop.build(configuration)
+        try:
+            found = self._decoder.decode(bundle, self._split)
+            latency = self._time(bundle, reference.bundle)
+            size = measure_size(bundle).to_measurement()
+        finally:
+            if bundle != reference.bundle:
+                self._workshop.discard(configuration)
+        quality = self._quality(found, reference)
+        return Outcome((*quality, ("latency_ms@cpu", on_one_scale(latency, reference.latency_ms)), ("size_bytes", size)))
+
+    def _quality(self, found: tuple[Hypothesis, ...], reference: Reference) -> list[tuple[str, Measurement]]:
+        """The difference to the uncompressed model in the study's metric, and the scores themselves."""
+        texts = [hypothesis.text for hypothesis in found]
+        difference = paired_difference(self._metric, texts, reference.hypotheses, self._references)
+        unit = {"chrf": "chrF", "bleu": "BLEU"}[self._metric]
+        detail = (
+            ("tokens", sum(len(hypothesis.ids) for hypothesis in found) / len(found)),
+            ("length_ratio", sum(map(len, texts)) / max(1, sum(map(len, self._references)))),
+            ("length_cap_hits", sum(hypothesis.hit_cap for hypothesis in found)),
+        )
+        rows = [("quality", Measurement(difference.value, unit, difference.ci95, len(found), detail=detail))]
+        for metric, name in (("chrf", "chrF"), ("bleu", "BLEU")):
+            result = score(metric, texts, self._references)
+            rows.append((metric, Measurement(result.value, name, samples=len(found), detail=(("signature", result.signature),))))
+        return rows
+
+    def _time(self, bundle: Path, reference: Path) -> Latency:
+        candidates = {REFERENCE: Timed(reference)} | ({"candidate": Timed(bundle)} if bundle != reference else {})
+        timed = self._stopwatch.time(candidates, self._timed, IN_SEARCH, fixed_tokens=FIXED_TOKENS, seed=self._seed)
+        return timed["candidate" if bundle != reference else REFERENCE]
+
+
+def on_one_scale(latency: Latency, reference_ms: float) -> Measurement:
+    """The ratio to the reference, timed side by side, times the reference's own latency: trials an hour apart can be compared.
+
+    What the clock said in this trial stays in the detail as `clock_median`.
+    """
+    raw = latency.to_measurement()
+    low, high = latency.free.ratio_ci95
+    return replace(
+        raw,
+        value=latency.free.ratio * reference_ms,
+        ci95=(low * reference_ms, high * reference_ms),
+        detail=(*raw.detail, ("clock_median", raw.value)),
+    )
+
+
+def spread_by_length(split: Split, count: int) -> Split:
+    """`count` utterances spread evenly over the split in the order of their file sizes, so that short and long ones are among them."""
+    ordered = sorted(split.utterances, key=lambda utterance: (utterance.audio.stat().st_size, utterance.id))
+    if len(ordered) <= count:
+        return split
+    picks = [round((index + 0.5) * len(ordered) / count - 0.5) for index in range(count)]
+    return Split(split.name, tuple(ordered[pick] for pick in picks))

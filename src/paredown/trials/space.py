@@ -1,0 +1,64 @@
+"""The search space of a study: the axes that its file asks for, over the analysis of its model, and the points to try first."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from paredown.analysis.result import Analysis
+from paredown.errors import BadInput
+from paredown.search.spec import SpaceSection
+from paredown.search.trial import Candidate
+from paredown.space.axes.base import Axis, SearchSpace
+from paredown.space.axes.bits import BitsAxis
+from paredown.space.axes.layers import LayersAxis
+from paredown.space.axes.sparsity import SparsityAxis
+from paredown.space.configuration import MAX_BITS, Configuration
+from paredown.space.inventory import Inventory
+from paredown.trials.evaluation import UNCOMPRESSED
+
+OBVIOUS_BITS = (8, 6, 4)
+
+
+def uniform_bits(inventory: Inventory, bits: int) -> Configuration:
+    """Every layer at `bits` bits, computed in int8."""
+    return Configuration(bits=tuple((layer.path, bits) for layer in inventory.layers))
+
+
+def make_space(section: SpaceSection, inventory: Inventory, analysis: Analysis) -> SearchSpace:
+    """The axes of the study file. Without the axis `bits` every layer has 8 bits, the least that the int8 kernel computes with.
+
+    Raises BadInput where the model has fewer blocks or other groups than the file asks for.
+    """
+    axes: list[Axis] = []
+    if section.layers is not None:
+        low, high = section.layers.decoder
+        blocks = dict(inventory.blocks)["decoder"]
+        if high > blocks:
+            raise BadInput(f"layers.decoder must lie in [1, {blocks}], the model has {blocks} decoder blocks; got [{low}, {high}]")
+        removed = analysis.layer_order["decoder"].removed
+        if low < blocks - len(removed):
+            raise BadInput(f"layers.decoder must be at least {blocks - len(removed)} (the first and the last block stay), got {low}")
+        axes.append(LayersAxis("decoder", blocks, removed, low, high))
+    if section.sparsity is not None:
+        for group in section.sparsity.groups:
+            if group not in inventory.groups:
+                raise BadInput(f"sparsity.groups must be groups of this model ({', '.join(inventory.groups)}), got {group}")
+        axes.append(SparsityAxis(section.sparsity.groups, section.sparsity.max))
+    if section.bits is not None:
+        columns = [analysis.widths.index(width) for width in section.bits.choices]
+        sensitivity = np.ascontiguousarray(analysis.kl[:, columns])
+        axes.append(BitsAxis(inventory, analysis.paths, section.bits.choices, sensitivity, *section.bits.average))
+    return SearchSpace(axes, uniform_bits(inventory, MAX_BITS))
+
+
+def first_candidates(space: SearchSpace, section: SpaceSection, inventory: Inventory) -> Sequence[Candidate]:
+    """The uncompressed model, uniform 8, 6 and 4 bits at full depth and, where bits are searched, the same averages by sensitivity."""
+    candidates = [Candidate("uncompressed", UNCOMPRESSED)]
+    candidates += [Candidate(f"uniform {bits} bits", uniform_bits(inventory, bits)) for bits in OBVIOUS_BITS]
+    if section.bits is not None:
+        low, high = section.bits.average
+        full = {knob.name: knob.high if knob.name.startswith("layers.") else knob.low for knob in space.knobs}
+        for bits in (average for average in (6, 5, 4) if low <= average <= high):
+            knobs = full | {"bits.average": float(bits)}
+            candidates.append(Candidate(f"mixed {bits} bits", space.resolve(knobs), tuple(knobs.items())))
+    return candidates

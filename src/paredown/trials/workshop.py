@@ -1,0 +1,45 @@
+"""Bundles of one model, built from configurations and kept by their digest for as long as the workshop is open."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from paredown.space.configuration import Configuration
+
+if TYPE_CHECKING:
+    from paredown.models import Model
+
+
+class Workshop:
+    """A temporary folder of bundles; a context manager.
+
+    Quantized layers are shared between builds, so that a configuration that differs in a few layers is built in a moment.
+    """
+
+    def __init__(self, model: "Model", name: str) -> None:
+        self.model = model
+        self.name = name
+        self.folder = Path(tempfile.mkdtemp(prefix="paredown-"))
+        self._memo: dict[Any, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def build(self, configuration: Configuration) -> Path:
+        """Folder of the bundle that `configuration` describes; valid until the workshop closes or `discard` is called."""
+        from paredown.bundle import write_bundle
+        from paredown.compress.network import compress_model
+
+        folder = self.folder / configuration.digest[:16]
+        if not folder.exists():
+            write_bundle(self.model, compress_model(self.model, configuration, memo=self._memo), folder, name=self.name)
+        return folder
+
+    def discard(self, configuration: Configuration) -> None:
+        """Remove the bundle of `configuration`, if it was built."""
+        shutil.rmtree(self.folder / configuration.digest[:16], ignore_errors=True)

@@ -1,0 +1,132 @@
+"""Bundles on disk: complete or not there, the same bytes each time, never over something else."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import paredown.bundle.write as write  # noqa: E402
+from paredown.bundle.manifest import _shortest, write_frontend, write_tokens  # noqa: E402
+from paredown.bundle.write import write_bundle  # noqa: E402
+from paredown.compress.compress import CompressedModel  # noqa: E402
+from paredown.compress.network import compress_model  # noqa: E402
+from paredown.errors import BadInput  # noqa: E402
+from paredown.runtime.bundle_files import check_files, read_manifest  # noqa: E402
+from paredown.space.configuration import Configuration, Decode, Scheme  # noqa: E402
+from tests.bundle.models import shared_model  # noqa: E402
+
+FILES = {"manifest.json", "weights.bin", "encoder.onnx", "decoder.onnx", "tokens.txt", "frontend.json"}
+
+
+def compressed(bits: int | None = 4, **settings: object) -> CompressedModel:
+    layers = shared_model().inventory().layers if bits else ()
+    return compress_model(shared_model(), Configuration(bits=tuple((layer.path, bits or 8) for layer in layers), **settings))  # type: ignore[arg-type]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_bundle_is_complete_and_its_checksums_hold(tmp_path: Path) -> None:
+    bundle = write_bundle(shared_model(), compressed(decode=Decode(beam_size=3)), tmp_path / "new" / "bundle", name="tiny")
+    assert set(content(bundle)) == FILES
+    manifest = read_manifest(bundle)
+    check_files(bundle, manifest)
+    assert (manifest.model, manifest.beam_size, manifest.least_frames, manifest.token_type) == ("tiny", 3, 11, "bpe")
+    assert (bundle / "tokens.txt").read_text(encoding="utf-8").splitlines() == list(shared_model().tokens)
+    assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]
+
+
+def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
+    first, second = (write_bundle(shared_model(), compressed(), tmp_path / name, name="tiny") for name in ("a", "b"))
+    assert content(first) == content(second)
+    other = write_bundle(shared_model(), compressed(5), tmp_path / "c", name="tiny")
+    assert content(other)["weights.bin"] != content(first)["weights.bin"]
+
+
+def test_nothing_is_stored_twice(tmp_path: Path) -> None:
+    bundle = write_bundle(shared_model(), compressed(None, scheme=Scheme(kernel="fp32")), tmp_path / "bundle", name="tiny")
+    folded = sum(size for name, size in shared_model().inventory().vectors if ".conv_module.norm." in name)
+    assert folded == 2 * 2 * 16  # weight and bias of two batch norms
+    assert (bundle / "weights.bin").stat().st_size == 4 * (shared_model().inference_parameters - folded)
+
+
+def test_the_manifest_says_what_became_of_each_layer(tmp_path: Path) -> None:
+    bundle = write_bundle(shared_model(), compressed(4, sparsity=(("encoder.feed_forward", 0.5),)), tmp_path / "bundle", name="tiny")
+    manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+    layers = manifest["layers"]
+    assert set(layers) == {layer.path for layer in shared_model().inventory().layers}
+    assert layers["decoder.output_layer"] == {"bits": 4, "kernel": "int8"}
+    assert layers["encoder.encoders.0.conv_module.depthwise_conv"] == {"bits": 4, "kernel": "fp32"}
+    sparsities = [entry["sparsity"] for path, entry in layers.items() if "feed_forward" in path and path.startswith("encoder")]
+    assert np.mean(sparsities) == pytest.approx(0.5, abs=0.02)  # biases and norms of the group are ranked with its matrices
+    assert manifest["model"]["dropped"] == ["specaug", "source_ctc"]
+    assert manifest["keep"] == {"encoder": [0, 1], "decoder": [0, 1, 2]}
+    assert not any(record["name"].startswith("ctc") for record in manifest["tensors"])
+
+
+@pytest.mark.parametrize("there", ["file", "folder", "broken bundle"])
+def test_something_else_is_never_replaced(there: str, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    if there == "file":
+        target.write_text("mine")
+    else:
+        target.mkdir()
+        (target / ("manifest.json" if there == "broken bundle" else "thesis.tex")).write_text("mine")
+    with pytest.raises(BadInput, match="new folder or over a bundle"):
+        write_bundle(shared_model(), compressed(), target, name="tiny", force=True)
+    assert (target if there == "file" else next(target.iterdir())).read_text() == "mine"
+
+
+def test_a_bundle_is_replaced_only_by_force(tmp_path: Path) -> None:
+    target = write_bundle(shared_model(), compressed(4), tmp_path / "bundle", name="tiny")
+    before = content(target)
+    with pytest.raises(BadInput, match="--force"):
+        write_bundle(shared_model(), compressed(5), target, name="tiny")
+    assert content(target) == before
+    write_bundle(shared_model(), compressed(5), target, name="tiny", force=True)
+    assert content(target) != before
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize("fault", ["sync", "rename"])
+def test_a_write_that_fails_leaves_the_old_bundle_and_nothing_else(fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = write_bundle(shared_model(), compressed(4), tmp_path / "bundle", name="tiny")
+    before = content(target)
+    rename = Path.rename
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def fail_to_arrive(source: Path, goal: Path) -> Path:
+        return rename(source, goal) if source.name == "bundle" else fail()  # type: ignore[func-returns-value]
+
+    if fault == "sync":
+        monkeypatch.setattr(write.os, "fsync", fail)
+    else:
+        monkeypatch.setattr(Path, "rename", fail_to_arrive)
+    with pytest.raises(OSError, match="No space left"):
+        write_bundle(shared_model(), compressed(5), target, name="tiny", force=True)
+    assert content(target) == before
+    assert os.listdir(tmp_path) == ["bundle"]
+
+
+def test_normalization_is_written_so_that_it_reads_back_exactly() -> None:
+    frontend = json.loads(write_frontend(shared_model()))
+    normalize = shared_model().network.normalize
+    assert frontend["n_mels"] == 40
+    for name in ("mean", "std"):
+        np.testing.assert_array_equal(np.float32(frontend["normalize"][name]), getattr(normalize, name).numpy())
+    assert frontend["normalize"]["kind"] == "global"
+    hard = np.float32([0.1, 1e-20, -3.4028235e38, 1 / 3])
+    np.testing.assert_array_equal(np.float32(_shortest(hard)), hard)
+
+
+def test_a_token_that_is_no_line_is_refused() -> None:
+    assert write_tokens(("<blank>", "▁ä")) == "<blank>\n▁ä\n"
+    with pytest.raises(BadInput, match="one line"):
+        write_tokens(("a\nb",))
