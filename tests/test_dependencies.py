@@ -22,7 +22,6 @@ ALLOWED = {
     "recover": {"models"},
     "analysis": {"space", "models", "compress"},
     "bundle": {"space", "models", "compress", "runtime"},
-    "report": {"space", "search", "profilers"},
     "bundled": set(),
 }
 # Third parties that must stay out, at any depth of the file.
@@ -32,7 +31,6 @@ FORBIDDEN = {
     "search": {"torch", "espnet", "espnet2", "onnxruntime", "onnx"},
     "runtime": {"torch", "espnet", "espnet2", "onnx", "scipy", "librosa", "optuna", "sentencepiece"},
     "quality": {"torch", "espnet", "espnet2"},
-    "report": {"torch", "espnet", "espnet2"},
 }
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sacrebleu
 
-from paredown.quality import score
+from paredown.quality import paired_difference, score
 
 HYPOTHESES = [
     "Der Hund läuft schnell durch den Park.",
@@ -60,3 +60,15 @@ def test_equal_seeds_give_equal_intervals(metric: str) -> None:
 def test_lengths_must_agree() -> None:
     with pytest.raises(ValueError, match="one reference for each"):
         score("bleu", ["a"], ["a", "b"])
+
+
+@pytest.mark.parametrize("metric", ["bleu", "chrf"])
+def test_a_paired_difference_is_the_difference_of_the_scores(metric: str) -> None:
+    worse = ["Der Hund", "Ich bin", "Gestern"]
+    result = paired_difference(metric, HYPOTHESES, worse, REFERENCES)
+    assert result.value == pytest.approx(score(metric, HYPOTHESES, REFERENCES).value - score(metric, worse, REFERENCES).value)
+    assert result.ci95[0] <= result.value <= result.ci95[1]
+
+
+def test_a_system_does_not_differ_from_itself() -> None:
+    assert paired_difference("chrf", HYPOTHESES, HYPOTHESES, REFERENCES).ci95 == (0.0, 0.0)

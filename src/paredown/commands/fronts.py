@@ -78,10 +78,16 @@ def run_front(options: argparse.Namespace) -> int:
     if options.json:
         print_json([{**point.to_dict(objectives), "configuration": json.loads(point.trial.configuration.to_json())} for point in chosen])
         return 0
-    columns = ("trial", "made of", "on front", *(_heading(objective.name, objective.unit) for objective in objectives), "feasible")
+    columns = (
+        "trial",
+        "made of",
+        *(["on front"] if options.all else []),
+        *(_heading(objective.name, objective.unit) for objective in objectives),
+        "feasible",
+    )
     counted = f"{len(points)} trials complete, {sum(point.on_front for point in points)} on the front"
     caption = f"{counted}; quality is the difference to the uncompressed model (trial 0), in brackets its 95 % interval"
-    result = table(f"front of {spec.name}", columns, (_row(point, objectives) for point in chosen), caption)
+    result = table(f"front of {spec.name}", columns, (_row(point, objectives, options.all) for point in chosen), caption)
     result.columns[1].justify = "left"
     console().print(result)
     return 0
@@ -91,7 +97,7 @@ def _heading(name: str, unit: str) -> str:
     return {"size_bytes": "size MB"}.get(name, f"{name.replace('_ms', '')} {unit}")
 
 
-def _row(point: "FrontPoint", objectives: Sequence[Any]) -> tuple[str, ...]:
+def _row(point: "FrontPoint", objectives: Sequence[Any], with_front: bool) -> tuple[str, ...]:
     assert point.trial.outcome is not None
     figures = []
     for objective, value in zip(objectives, point.values, strict=True):
@@ -100,8 +106,8 @@ def _row(point: "FrontPoint", objectives: Sequence[Any]) -> tuple[str, ...]:
         shown = f"{value / scale:+.{digits}f}" if objective.name == "quality" else f"{value / scale:.{digits}f}"
         around = f" [{interval[0] / scale:.{digits}f}, {interval[1] / scale:.{digits}f}]" if interval else ""
         figures.append(shown + around)
-    made_of = describe(point.trial)
-    return (str(point.trial.number), made_of, "yes" if point.on_front else "", *figures, "yes" if point.feasible else "no")
+    on_front = ["yes" if point.on_front else ""] if with_front else []
+    return (str(point.trial.number), describe(point.trial), *on_front, *figures, "yes" if point.feasible else "no")
 
 
 def describe(trial: "Trial") -> str:
@@ -112,8 +118,8 @@ def describe(trial: "Trial") -> str:
     kept = dict(knobs)
     parts = [f"{kept.pop('bits.average'):.2f} bits"] if "bits.average" in kept else []
     parts += [f"{int(value)} {name.removeprefix('layers.')} blocks" for name, value in kept.items() if name.startswith("layers.")]
-    sparse = [(name.removeprefix("sparsity."), value) for name, value in kept.items() if name.startswith("sparsity.") and value]
-    return ", ".join([*parts, *(f"{name} {value:.0%} zeros" for name, value in sparse)])
+    zeros = [f"{name.removeprefix('sparsity.')} {value:.0%}" for name, value in kept.items() if name.startswith("sparsity.") and value]
+    return "; ".join([*parts, *(["zeros: " + ", ".join(zeros)] if zeros else [])])
 
 
 def run_show(options: argparse.Namespace) -> int:

@@ -1,0 +1,229 @@
+"""A study file as a value: parsed and checked once, at the edge, and frozen from then on.
+
+Human units stay as they were written, so that the study can be written back; the properties give them in base units.
+"""
+
+import re
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from paredown.search.budget import Budget, make_budget
+from paredown.search.objective import Objective
+from paredown.search.sampler import SamplerName
+from paredown.search.units import parse_duration_s
+from paredown.space.configuration import MAX_BITS, MIN_BITS
+from paredown.space.inventory import GROUPS
+
+LATER = {"width", "rank", "input", "decode"}  # axes of the design that no release searches yet
+Text = Annotated[str, Field(min_length=1)]
+Whole = Annotated[int, BeforeValidator(lambda value: _refuse_bool(value))]
+
+
+class Section(BaseModel):
+    """A table of the study file: frozen, and no key is accepted that it does not have."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+
+class ModelSection(Section):
+    """`path`: a folder, a hub tag or `bundled:NAME`."""
+
+    path: Text
+
+
+class DataSection(Section):
+    """Where the four splits lie; what is absent comes with the model, or is not needed."""
+
+    analysis: Text | None = None
+    search: Text | None = None
+    test: Text | None = None
+    train: Text | None = None
+
+
+class BitsAxisSpec(Section):
+    """`average`: range of the mean bit-width; `choices`: the widths a layer may have."""
+
+    average: tuple[float, float]
+    choices: tuple[Whole, ...] = tuple(range(MIN_BITS, MAX_BITS + 1))
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        choices = self.choices
+        if not choices or list(choices) != sorted(set(choices)) or choices[0] < MIN_BITS or choices[-1] > MAX_BITS:
+            raise ValueError(f"choices must be ascending widths in [{MIN_BITS}, {MAX_BITS}], got {list(choices)}")
+        low, high = self.average
+        if not choices[0] <= low <= high <= choices[-1]:
+            raise ValueError(f"average bits must lie in [{choices[0]}, {choices[-1]}], low before high, got {list(self.average)}")
+        return self
+
+
+class LayersAxisSpec(Section):
+    """`decoder`: fewest and most decoder blocks that stay."""
+
+    decoder: tuple[Whole, Whole]
+
+    @field_validator("decoder")
+    @classmethod
+    def _check(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if not 1 <= value[0] <= value[1]:
+            raise ValueError(f"blocks kept must be at least 1, low before high, got {list(value)}")
+        return value
+
+
+class SparsityAxisSpec(Section):
+    """`groups`: module groups that lose weights; `max`: the largest share each may lose."""
+
+    groups: tuple[str, ...] = Field(min_length=1)
+    max: float
+
+    @field_validator("groups")
+    @classmethod
+    def _check_groups(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for group in value:
+            if group not in GROUPS:
+                near = get_close_matches(group, GROUPS, n=1, cutoff=0.5)
+                hint = f"did you mean {near[0]!r}?" if near else f"the groups are {', '.join(GROUPS)}"
+                raise ValueError(f"a module group must be one of the model's, got {group!r}; {hint}")
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(set(self.groups)) != len(self.groups):
+            raise ValueError(f"groups must name each group once, got {list(self.groups)}")
+        if not 0.0 < self.max < 1.0:
+            raise ValueError(f"max must lie between 0 and 1, got {self.max}")
+        return self
+
+
+class SpaceSection(Section):
+    """What may vary; an axis that is absent is off."""
+
+    bits: BitsAxisSpec | None = None
+    layers: LayersAxisSpec | None = None
+    sparsity: SparsityAxisSpec | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_later(cls, value: Any) -> Any:
+        for name in sorted(LATER & set(value)) if isinstance(value, dict) else ():
+            raise ValueError(f"axis {name} is not supported yet; the axes are bits, layers, sparsity")
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.bits is None and self.layers is None and self.sparsity is None:
+            raise ValueError("a space needs at least one axis of bits, layers, sparsity, got none")
+        return self
+
+
+class ObjectivesSection(Section):
+    """What is minimized and maximized. `quality`: the metric; `latency`: targets; `size`: bytes of the bundle."""
+
+    quality: Literal["chrf", "bleu"] = "chrf"
+    latency: tuple[Literal["cpu"], ...] = ("cpu",)
+    energy: tuple[str, ...] = ()
+    size: bool = True
+
+    @field_validator("energy")
+    @classmethod
+    def _refuse_energy(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value:
+            raise ValueError(f"energy is not measurable yet, it must be empty, got {list(value)}")
+        return value
+
+    @field_validator("latency")
+    @classmethod
+    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError(f"latency must name each target once, got {list(value)}")
+        return value
+
+
+class BudgetsSection(Section):
+    """Limits in human units; `quality` at or below zero is a loss allowed, above zero a score."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_by_alias=True, serialize_by_alias=True)
+
+    size: str | float | None = None
+    latency_cpu: str | float | None = Field(default=None, alias="latency@cpu")
+    quality: str | float | None = None
+
+    @property
+    def given(self) -> tuple[tuple[str, str | float], ...]:
+        """(name, limit) of each budget there is."""
+        pairs = (("size", self.size), ("latency@cpu", self.latency_cpu), ("quality", self.quality))
+        return tuple((name, limit) for name, limit in pairs if limit is not None)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name, limit in self.given:
+            make_budget(name, limit)
+        return self
+
+
+class SearchSection(Section):
+    """How the space is explored. `trials` and `time` bound the whole study, earlier runs included; `time` includes the analysis."""
+
+    sampler: SamplerName = "auto"
+    trials: Annotated[Whole, Field(ge=1)] = 60
+    time: str | float | None = None
+    seed: Annotated[Whole, Field(ge=0)] = 0
+
+    @property
+    def time_s(self) -> float | None:
+        """Seconds, None without a limit."""
+        return None if self.time is None else parse_duration_s(self.time)
+
+    @field_validator("time")
+    @classmethod
+    def _check(cls, value: str | float | None) -> str | float | None:
+        if value is not None:
+            parse_duration_s(value)
+        return value
+
+
+class StudySpec(Section):
+    """A whole study file."""
+
+    name: Text
+    model: ModelSection
+    data: DataSection = DataSection()
+    space: SpaceSection
+    objectives: ObjectivesSection = ObjectivesSection()
+    budgets: BudgetsSection = BudgetsSection()
+    search: SearchSection = SearchSection()
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", value):
+            raise ValueError(f"a name becomes a folder: letters, digits, '.', '_' and '-', got {value!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _check_measured(self) -> Self:
+        if self.budgets.latency_cpu is not None and "cpu" not in self.objectives.latency:
+            raise ValueError('a budget on latency@cpu needs the objective latency = ["cpu"], got none')
+        return self
+
+    @property
+    def budget_list(self) -> tuple[Budget, ...]:
+        """The budgets, in base units."""
+        return tuple(make_budget(name, limit, self.objectives.quality) for name, limit in self.budgets.given)
+
+    @property
+    def objective_list(self) -> tuple[Objective, ...]:
+        """Quality first, then the costs."""
+        points = {"chrf": "chrF", "bleu": "BLEU"}[self.objectives.quality]
+        latency = tuple(Objective(f"latency_ms@{target}", "minimize", "ms", "log") for target in self.objectives.latency)
+        size = (Objective("size_bytes", "minimize", "bytes", "log"),) if self.objectives.size else ()
+        return (Objective("quality", "maximize", points), *latency, *size)
+
+
+def _refuse_bool(value: Any) -> Any:
+    """TOML's true is no number, though pydantic takes it for 1."""
+    if isinstance(value, bool):
+        raise ValueError(f"must be a whole number, got {str(value).lower()}")
+    return value

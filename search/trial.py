@@ -1,0 +1,59 @@
+"""One configuration with its measurements, as the study's storage holds it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from paredown.search.outcome import Outcome
+from paredown.space.configuration import Configuration
+
+State = Literal["complete", "rejected", "interrupted", "running"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration to try. `label` says where it comes from; `knobs` are (name, value) pairs, None where no knobs give it.
+
+    Knob values that give a configuration close to this one may stand here, if the sampler is to learn from it.
+    """
+
+    label: str
+    configuration: Configuration
+    knobs: tuple[tuple[str, float], ...] | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """That of the configuration, worked out once."""
+        return self.configuration.digest
+
+
+@dataclass(frozen=True)
+class Trial:
+    """`number`: counts every attempt, interrupted ones too. `seconds`: what the evaluation took.
+
+    `outcome` is there exactly when the state is "complete"; `reason` where it is "rejected" or "interrupted".
+    """
+
+    number: int
+    state: State
+    candidate: Candidate
+    outcome: Outcome | None = None
+    seconds: float = 0.0
+    reason: str | None = None
+
+    @property
+    def configuration(self) -> Configuration:
+        return self.candidate.configuration
+
+    @property
+    def digest(self) -> str:
+        return self.candidate.digest
+
+    @property
+    def label(self) -> str:
+        return self.candidate.label
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it counts: an interrupted trial does not, and its configuration is tried again."""
+        return self.state in ("complete", "rejected")

@@ -1,0 +1,153 @@
+"""Study files: the design's example, the way back to TOML, and one line for everything that can be wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from paredown.errors import BadInput
+from paredown.search.study_file import change_spec, parse_spec, read_spec, spec_schema, to_toml, write_spec
+
+EXAMPLE = """
+name = "quickstart"
+[model]
+path = "bundled:tatoeba-en-de"
+[data]
+search = "dump/\\"odd\\" dir"
+[space]
+bits     = { average = [2.5, 8.0], choices = [2, 3, 4, 5, 6, 7, 8] }
+layers   = { decoder = [2, 6] }
+sparsity = { groups = ["encoder.feed_forward", "decoder.cross_attn"], max = 0.9 }
+[objectives]
+quality = "chrf"
+latency = ["cpu"]
+energy = []
+size = true
+[budgets]
+size = "12 MB"
+"latency@cpu" = "80 ms"
+quality = "-1.0"
+[search]
+sampler = "auto"
+trials = 60
+time = "5 min"
+seed = 0
+"""
+
+
+def test_reads_the_example() -> None:
+    spec = parse_spec(EXAMPLE)
+    assert spec.space.bits is not None
+    assert spec.space.bits.average == (2.5, 8.0)
+    assert spec.search.time_s == 300.0
+    assert [objective.name for objective in spec.objective_list] == ["quality", "latency_ms@cpu", "size_bytes"]
+    assert [(budget.measure, budget.limit) for budget in spec.budget_list] == [
+        ("size_bytes", 12e6),
+        ("latency_ms@cpu", 80.0),
+        ("quality", -1.0),
+    ]
+
+
+def test_written_back_it_is_the_same_study(tmp_path: Path) -> None:
+    spec = parse_spec(EXAMPLE)
+    write_spec(spec, tmp_path / "study.toml")
+    assert read_spec(tmp_path / "study.toml") == spec
+    assert [path.name for path in tmp_path.iterdir()] == ["study.toml"]
+
+
+def test_defaults_are_written_out() -> None:
+    spec = parse_spec('name = "a"\n[model]\npath = "m"\n[space]\nlayers = { decoder = [1, 2] }\n')
+    assert 'sampler = "auto"' in to_toml(spec)
+    assert "trials = 60" in to_toml(spec)
+    assert parse_spec(to_toml(spec)) == spec
+    assert spec.search.time_s is None
+    assert spec.budget_list == ()
+
+
+def test_command_line_settings_replace_those_of_the_file() -> None:
+    spec = change_spec(parse_spec(EXAMPLE), trials=5, time="10m", budgets=["size=3MB"], seed=7)
+    assert (spec.search.trials, spec.search.time_s, spec.search.seed) == (5, 600.0, 7)
+    assert [budget.limit for budget in spec.budget_list] == [3e6, 80.0, -1.0]
+    assert change_spec(parse_spec(EXAMPLE)) == parse_spec(EXAMPLE)
+
+
+def test_a_study_without_size_or_latency_has_fewer_objectives() -> None:
+    spec = parse_spec(
+        EXAMPLE.replace("size = true", "size = false").replace('latency = ["cpu"]', "latency = []").replace('"latency@cpu" = "80 ms"', "")
+    )
+    assert [objective.name for objective in spec.objective_list] == ["quality"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("trials = 60", "trails = 60", r"unknown key 'search.trails'; did you mean 'trials'\?"),
+        ("average", "averge", r"unknown key 'space.bits.averge'; did you mean 'average'\?"),
+        ("[model]", "[modle]", r"unknown key 'modle'; did you mean 'model'\?"),
+        ('size = "12 MB"', "sise = 3", r"unknown key 'budgets.sise'; did you mean 'size'\?"),
+        ('"latency@cpu" =', '"latency@cuda" =', r"did you mean 'latency@cpu'\?"),
+        ("seed = 0", "zzz = 0", r"unknown key 'search.zzz'; known keys are sampler, trials, time, seed"),
+        ("layers  ", "width  ", "axis width is not supported yet; the axes are bits, layers, sparsity"),
+        ("max = 0.9 }", "max = 0.9 }\nrank = { eta = [0, 1] }", "axis rank is not supported yet"),
+        ("max = 0.9 }", "max = 0.9 }\ninput = { hop_samples = [1] }", "axis input is not supported yet"),
+        ("max = 0.9 }", "max = 0.9 }\ndecode = { beam_size = [1, 2] }", "axis decode is not supported yet"),
+        ("energy = []", 'energy = ["cpu"]', r"energy is not measurable yet, it must be empty, got \['cpu'\]"),
+        ('latency = ["cpu"]', 'latency = ["cuda"]', "objectives.latency.0: must be 'cpu', got 'cuda'"),
+        ('latency = ["cpu"]', "latency = []", "a budget on latency@cpu needs the objective"),
+        ("12 MB", "12 XB", "budget size must have a unit, .*got '12 XB'"),
+        ("80 ms", "80", "budget latency@cpu must have a unit"),
+        ('"-1.0"', '"lots"', "budget quality must be chrF points"),
+        ("trials = 60", "trials = 0", "search.trials: must be greater than or equal to 1, got 0"),
+        ("trials = 60", "trials = true", "search.trials: must be a whole number, got true"),
+        ("seed = 0", "seed = -1", "search.seed: must be greater than or equal to 0, got -1"),
+        ("[2.5, 8.0]", "[2.5, 9.5]", r"average bits must lie in \[2, 8\], low before high, got \[2.5, 9.5\]"),
+        ("[2.5, 8.0]", "[8.0, 2.5]", r"average bits must lie in \[2, 8\], low before high"),
+        ("2, 3, 4, 5", "2, 4, 3, 5", "choices must be ascending widths"),
+        ("decoder = [2, 6]", "decoder = [0, 6]", "blocks kept must be at least 1"),
+        ("encoder.feed_forward", "encoder.feedforward", r"got 'encoder.feedforward'; did you mean 'encoder.feed_forward'\?"),
+        ("max = 0.9", "max = 1.0", "max must lie between 0 and 1, got 1.0"),
+        ('"decoder.cross_attn"', '"encoder.feed_forward"', "groups must name each group once"),
+        ('"auto"', '"atuo"', "search.sampler: must be 'auto', .*got 'atuo'"),
+        ('"5 min"', '"5 parsecs"', "time must have a unit"),
+        ('"quickstart"', '"a/b"', "a name becomes a folder"),
+        ('"quickstart"', '".."', "a name becomes a folder"),
+        ('path = "bundled:tatoeba-en-de"', "", "the key 'model.path' is required"),
+        ("seed = 0", "seed = ", "must be TOML: .*line"),
+    ],
+)
+def test_every_mistake_gets_one_line(old: str, new: str, message: str) -> None:
+    assert old in EXAMPLE
+    with pytest.raises(BadInput, match=message) as caught:
+        parse_spec(EXAMPLE.replace(old, new, 1), "study.toml")
+    assert str(caught.value).startswith("study.toml")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_space_without_axes_is_refused() -> None:
+    with pytest.raises(BadInput, match="at least one axis"):
+        parse_spec('name = "a"\n[model]\npath = "m"\n[space]\n')
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="must exist"):
+        read_spec(tmp_path / "missing.toml")
+    (tmp_path / "latin.toml").write_bytes(b'name = "\xe4"')
+    with pytest.raises(BadInput, match="UTF-8"):
+        read_spec(tmp_path / "latin.toml")
+    with pytest.raises(BadInput, match="must be readable"):
+        read_spec(tmp_path)
+
+
+def test_command_line_mistakes() -> None:
+    spec = parse_spec(EXAMPLE)
+    with pytest.raises(BadInput, match="did you mean size"):
+        change_spec(spec, budgets=["sise=3MB"])
+    with pytest.raises(BadInput, match=r"command line: search\.trials: must be greater"):
+        change_spec(spec, trials=0)
+
+
+def test_schema_knows_every_section_and_is_plain_json() -> None:
+    schema = json.loads(json.dumps(spec_schema()))
+    assert set(schema["properties"]) == {"name", "model", "data", "space", "objectives", "budgets", "search"}
+    assert "latency@cpu" in schema["$defs"]["BudgetsSection"]["properties"]
+    assert schema["additionalProperties"] is False
