@@ -63,7 +63,9 @@ def test_only_layers_with_bits_are_quantized() -> None:
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
 def test_pruning_then_quantizing_is_what_quantizing_the_pruned_weight_gives(share: float, granularity: str) -> None:
     configuration = Configuration(
-        bits=((FEED_FORWARD[0], 4), (FEED_FORWARD[3], 2)), sparsity=(("decoder.feed_forward", share),), scheme=Scheme(granularity=granularity)
+        bits=((FEED_FORWARD[0], 4), (FEED_FORWARD[3], 2)),
+        sparsity=(("decoder.feed_forward", share),),
+        scheme=Scheme(granularity=granularity),
     )
     found = compress(weights(), INVENTORY, GROUPS, configuration)
     for path, bits in configuration.bits:

@@ -26,7 +26,9 @@ def test_every_weight_goes_to_the_nearest_entry_of_the_table(weight: np.ndarray,
     for index, value in np.ndenumerate(weight):
         reach = np.abs(weight[index[0]] if granularity == "channel" else weight).max()
         step = float(found.scales[index[0] if granularity == "channel" else 0])
-        assert step == (1.0 if step == 1.0 and reach < 1e-30 else pytest.approx(reach / (2 ** (bits - 1) - 1), rel=1e-6))  # one fp32 rounding
+        assert step == (
+            1.0 if step == 1.0 and reach < 1e-30 else pytest.approx(reach / (2 ** (bits - 1) - 1), rel=1e-6)
+        )  # one fp32 rounding
         error = abs(float(found.dequantize()[index]) - float(value))
         # codes are found in float32: half a step is decided to within its rounding
         assert error <= nearest_in_table(float(value), step, bits) + 1e-6 * max(reach, 1e-30)

@@ -102,7 +102,9 @@ def stored_bytes(configuration: Configuration) -> int:
 @settings(deadline=None, max_examples=40)
 def test_a_budget_in_bytes_counts_scales_and_masks(average: float, share: float) -> None:
     configuration = space("bytes").resolve(values(average, feed_forward=share))
-    uniform = [stored_bytes(Configuration(bits=tuple((path, width) for path in PATHS), sparsity=configuration.sparsity)) for width in WIDTHS]
+    uniform = [
+        stored_bytes(Configuration(bits=tuple((path, width) for path in PATHS), sparsity=configuration.sparsity)) for width in WIDTHS
+    ]
     assert stored_bytes(configuration) <= np.interp(average, WIDTHS, uniform)
 
 
