@@ -6,7 +6,7 @@ sampler proposes. Every choice depends on the seed and on the trials so far alon
 
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -21,6 +21,8 @@ from paredown.search.study import Study
 from paredown.search.trial import Candidate, Trial
 from paredown.search.units import format_duration
 from paredown.search.unseen import find_unseen
+
+MOST_ATTEMPTS = 2
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,9 @@ def run_study(
     Returns one line that says why it stopped.
     """
     loop = _Loop(study, evaluate, seconds_used, watch, clock)
-    interrupted = [trial.candidate for trial in study.trials if trial.state == "interrupted"]
+    attempts = Counter(trial.configuration.digest for trial in study.trials if trial.state == "interrupted")
+    # What ended two processes is not tried first a third time, or it would block the study for ever.
+    interrupted = [t.candidate for t in study.trials if t.state == "interrupted" and attempts[t.configuration.digest] < MOST_ATTEMPTS]
     queue = deque([*interrupted, *(study.check(candidate) for candidate in given)])
     while (why := loop.why_stop()) is None:
         candidate = loop.choose(queue)

@@ -50,7 +50,7 @@ class Outcome:
         return cls(tuple((name, Measurement.from_dict(value)) for name, value in json.loads(text).items()))
 
 
-class Rejected(RuntimeError):  # noqa: N818 - as BadInput: a word of the design, not a kind of crash
+class Rejected(RuntimeError):
     """Raised by an evaluation that refuses a configuration for good (a parity gate, say); the message is the reason.
 
     The study records it and goes on; the configuration is not proposed again.

@@ -1,6 +1,7 @@
 """Where the randomness of a study comes from: its seed and the index of the trial, nothing else.
 
-So a study that was killed and resumed asks for the same points as one that ran through.
+So a study that was killed and resumed draws from the same generators as one that ran through. What is drawn also follows from the
+outcomes so far: equal seeds give equal studies only where the measurements are equal, and measured latencies never quite are.
 """
 
 import numpy as np

@@ -28,7 +28,7 @@ class Section(BaseModel):
 
 
 class ModelSection(Section):
-    """`path`: a folder, a hub tag or `bundled:NAME`."""
+    """`path`: a folder or `bundled:NAME`."""
 
     path: Text
 

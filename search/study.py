@@ -85,7 +85,7 @@ class Study:
         if difference is not None:
             storage.close()
             lock.release()
-            raise BadInput(f"study {folder} exists with another space: {difference}; choose another name or remove the folder")
+            raise BadInput(f"study {folder} exists with another space or objectives: {difference}; choose another name")
         write_spec(spec, folder / "study.toml")
         events = EventLog(folder / "events.jsonl")
         study = cls(folder, spec, space, objectives, budgets, storage, events, lock)

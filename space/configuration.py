@@ -3,24 +3,32 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, Self
+from math import isfinite
+from typing import Any, Literal, Self, TypeGuard, get_args
 
 from paredown.space.inventory import GROUPS
 
 MIN_BITS, MAX_BITS = 2, 8
 Kernel = Literal["fp32", "int8"]
+Granularity = Literal["channel", "tensor"]
 
 
 @dataclass(frozen=True)
 class Scheme:
     """How codes and scales are made and which kernel multiplies them.
 
-    `kernel="int8"`: linear layers named in `bits` run as dynamic int8 products, other layers named there are stored as
-    codes and expanded to fp32 when the bundle is loaded. `kernel="fp32"`: every layer named in `bits` is expanded to fp32.
+    `kernel="int8"`: of the layers named in `bits`, linear layers, embeddings, pointwise convolutions and every subsampling convolution
+    but the first compute in int8 (activations quantized at each call); the first subsampling and the depthwise convolutions are stored
+    as codes and expanded to fp32 when the bundle is loaded. `kernel="fp32"`: every layer named in `bits` is expanded to fp32.
     """
 
-    granularity: Literal["channel", "tensor"] = "channel"
+    granularity: Granularity = "channel"
     kernel: Kernel = "int8"
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("granularity", self.granularity, get_args(Granularity)), ("kernel", self.kernel, get_args(Kernel))):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -31,8 +39,11 @@ class Decode:
     length_bonus: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.beam_size < 1:
-            raise ValueError(f"beam size must be at least 1, got {self.beam_size}")
+        if not _is_whole(self.beam_size) or self.beam_size < 1:
+            raise ValueError(f"beam size must be a whole number of at least 1, got {self.beam_size!r}")
+        if not _is_number(self.length_bonus) or not isfinite(self.length_bonus):
+            raise ValueError(f"length bonus must be a finite number, got {self.length_bonus!r}")
+        object.__setattr__(self, "length_bonus", _one_zero(self.length_bonus))
 
 
 @dataclass(frozen=True)
@@ -53,21 +64,24 @@ class Configuration:
 
     def __post_init__(self) -> None:
         for name in ("keep", "bits", "sparsity"):
-            pairs = tuple(sorted(getattr(self, name)))
-            if len({key for key, _ in pairs}) != len(pairs):
-                raise ValueError(f"{name} must name each key once")
-            object.__setattr__(self, name, pairs)
+            object.__setattr__(self, name, _sorted_pairs(name, getattr(self, name)))
+        for name, kind in (("scheme", Scheme), ("decode", Decode)):
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name} must be a {kind.__name__}, got {getattr(self, name)!r}")
         for path, bits in self.bits:
-            if not MIN_BITS <= bits <= MAX_BITS:
-                raise ValueError(f"bit-width must lie in [{MIN_BITS}, {MAX_BITS}], got {bits} for {path}")
+            if not _is_whole(bits) or not MIN_BITS <= bits <= MAX_BITS:
+                raise ValueError(f"bit-width must be a whole number in [{MIN_BITS}, {MAX_BITS}], got {bits!r} for {path}")
         for group, share in self.sparsity:
             if group not in GROUPS:
                 raise ValueError(f"sparsity names a module group, one of {', '.join(GROUPS)}; got {group!r}")
-            if not 0.0 <= share < 1.0:
-                raise ValueError(f"sparsity must lie in [0, 1), got {share} for {group}")
+            if not _is_number(share) or not 0.0 <= share < 1.0:
+                raise ValueError(f"sparsity must be a number in [0, 1), got {share!r} for {group}")
+        object.__setattr__(self, "sparsity", tuple((group, _one_zero(share)) for group, share in self.sparsity))
         for stack, indices in self.keep:
             if stack not in ("encoder", "decoder"):
                 raise ValueError(f"keep names a stack, encoder or decoder; got {stack!r}")
+            if not isinstance(indices, tuple) or not all(_is_whole(index) and index >= 0 for index in indices):
+                raise ValueError(f"kept blocks must be whole numbers of at least 0, got {indices!r} for {stack}")
             if not indices or list(indices) != sorted(set(indices)):
                 raise ValueError(f"kept blocks must be distinct, ascending and at least one, got {indices} for {stack}")
 
@@ -94,20 +108,19 @@ class Configuration:
     def from_json(cls, text: str) -> Self:
         """The configuration that `to_json` wrote.
 
-        Raises ValueError, naming the rule and the value, on unknown keys and impossible values.
+        Raises ValueError, naming the rule and the value, on text that is no JSON, unknown keys, wrong types and impossible values.
         """
-        value = json.loads(text)
-        if not isinstance(value, dict):
-            raise ValueError(f"a configuration is a JSON object, got {type(value).__name__}")
-        _refuse_unknown(value, cls, "configuration")
-        scheme, decode = value.pop("scheme", {}), value.pop("decode", {})
-        _refuse_unknown(scheme, Scheme, "scheme")
-        _refuse_unknown(decode, Decode, "decode")
-        keep = tuple((stack, tuple(indices)) for stack, indices in value.get("keep", {}).items())
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"a configuration must be JSON, got text that is none ({error})") from error
+        value = _known_object("configuration", value, cls)
+        scheme, decode = (_known_object(name, value.get(name, {}), kind) for name, kind in (("scheme", Scheme), ("decode", Decode)))
+        keep, bits, sparsity = (_known_object(name, value.get(name, {})) for name in ("keep", "bits", "sparsity"))
         return cls(
-            keep=keep,
-            bits=tuple(value.get("bits", {}).items()),
-            sparsity=tuple(value.get("sparsity", {}).items()),
+            keep=tuple((stack, tuple(indices) if isinstance(indices, list) else indices) for stack, indices in keep.items()),
+            bits=tuple(bits.items()),
+            sparsity=tuple(sparsity.items()),
             scheme=Scheme(**scheme),
             decode=Decode(**decode),
         )
@@ -118,8 +131,36 @@ class Configuration:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
 
-def _refuse_unknown(value: dict[str, Any], kind: type, what: str) -> None:
-    known = {entry.name for entry in fields(kind)}
+def _known_object(what: str, value: object, kind: type | None = None) -> dict[str, Any]:
+    """A JSON object; its keys must be fields of the dataclass `kind`, where that is given."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} must be a JSON object, got {value!r}")
+    known = set(value) if kind is None else {entry.name for entry in fields(kind)}
     for key in value:
         if key not in known:
             raise ValueError(f"{what} has no key {key!r}; its keys are {', '.join(sorted(known))}")
+    return value
+
+
+def _sorted_pairs(name: str, pairs: object) -> tuple[tuple[str, Any], ...]:
+    """Pairs (key, value) by key."""
+    if not isinstance(pairs, tuple) or not all(isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs):
+        raise ValueError(f"{name} must be a tuple of pairs of a name and a value, got {pairs!r}")
+    by_key = dict(pairs)
+    if len(by_key) != len(pairs):
+        raise ValueError(f"{name} must name each key once, got {[key for key, _ in pairs]}")
+    return tuple(sorted(by_key.items(), key=lambda pair: pair[0]))
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    """Whether a value is an int; True and False, which Python counts among them, are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, float) or _is_whole(value)
+
+
+def _one_zero(value: float) -> float:
+    """A number as a float: 0, 0.0 and -0.0 are equal, so they must be written alike and give one digest."""
+    return float(value) + 0.0

@@ -17,7 +17,7 @@ ALLOWED = {
     "runtime": set(),
     "quality": set(),
     "data": set(),
-    "models": {"space"},
+    "models": {"space", "data"},
     "compress": {"space", "models"},
     "recover": {"models"},
     "analysis": {"space", "models", "compress"},

@@ -4,15 +4,26 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from paredown import __version__
 from paredown.commands import COMMANDS
 from paredown.errors import BadInput
 
+MODELS_EXTRA = ("torch", "espnet", "espnet2", "yaml", "librosa", "torch_complex", "typeguard", "humanfriendly")
+INSTALL = "pip install 'paredown[models]', then pip install --no-deps espnet==202511"
 
-def parser() -> argparse.ArgumentParser:
+
+class Parser(argparse.ArgumentParser):
+    """Refuses a command line in one line, as everything else is refused."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(f"{message} (see {self.prog} --help)")
+
+
+def parser() -> Parser:
     """The parser with every command; each command's module says what it does and takes."""
-    top = argparse.ArgumentParser(prog="paredown", description="Hardware-aware compression search for ESPnet speech models.")
+    top = Parser(prog="paredown", description="Hardware-aware compression search for ESPnet speech models.")
     top.add_argument("--version", action="version", version=f"paredown {__version__}")
     subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
@@ -22,11 +33,16 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
-    options = parser().parse_args(arguments)
     try:
+        options = parser().parse_args(arguments)
         return int(options.run(options) or 0)
     except BadInput as error:
         print(f"paredown: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in MODELS_EXTRA:
+            raise
+        print(f"paredown: checkpoints need torch and espnet, {error.name} is missing: {INSTALL}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("paredown: interrupted; what was finished is kept", file=sys.stderr)

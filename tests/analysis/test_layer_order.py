@@ -1,44 +1,61 @@
-"""The greedy order against a brute-force reading of its definition."""
+"""Greedy removal of blocks against its definition, written out over all subsets."""
 
 import itertools
-import random
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from paredown.analysis.layer_order import greedy_order
-
-
-def by_definition(blocks: list[int], score: dict[tuple[int, ...], float], minimum: int) -> list[int]:
-    """At each step: all subsets one smaller that keep the ends, the best of them, the lowest removed index among equals."""
-    kept, removed = tuple(blocks), []
-    while len(kept) > max(minimum, 2):
-        choices = [c for c in itertools.combinations(kept, len(kept) - 1) if c[0] == blocks[0] and c[-1] == blocks[-1]]
-        top = max(score[c] for c in choices)
-        gone, kept = min((next(iter(set(kept) - set(c))), c) for c in choices if score[c] == top)
-        removed.append(gone)
-    return removed
+from paredown.analysis.layer_order import LayerOrder, greedy_order
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_order_is_the_greedy_one(seed: int) -> None:
-    rng = random.Random(seed)
-    blocks = list(range(6))
-    # few different values, so that ties happen
-    score = {c: float(rng.randrange(4)) for size in range(1, 7) for c in itertools.combinations(blocks, size)}
-    order = greedy_order(blocks, score.__getitem__, minimum=2)
-    assert list(order.removed) == by_definition(blocks, score, 2)
+class Table:
+    """A score for every subset of blocks, drawn at random; remembers what was asked."""
+
+    def __init__(self, blocks: int, seed: int, levels: int) -> None:
+        rng = np.random.default_rng(seed)
+        subsets = [kept for size in range(1, blocks + 1) for kept in itertools.combinations(range(blocks), size)]
+        self.scores = {kept: float(rng.integers(0, levels)) for kept in subsets}
+        self.asked: list[tuple[int, ...]] = []
+
+    def __call__(self, kept: tuple[int, ...]) -> float:
+        self.asked.append(kept)
+        return self.scores[kept]
 
 
-def test_scores_are_those_after_each_removal() -> None:
-    order = greedy_order(range(4), lambda kept: float(sum(kept)))
-    assert order.removed == (1, 2)  # the ends stay
-    assert order.scores == (5.0, 3.0)
+@given(st.integers(1, 6), st.integers(0, 1000), st.sampled_from([2, 1000]), st.booleans(), st.integers(1, 6))
+@settings(deadline=None, max_examples=150)
+def test_every_step_is_the_best_single_removal(blocks: int, seed: int, levels: int, protect: bool, minimum: int) -> None:
+    minimum = min(minimum, blocks)
+    table = Table(blocks, seed, levels)
+    order = greedy_order(range(blocks), table, protect_first_last=protect, minimum=minimum)
+    kept = set(range(blocks))
+    for block, score in zip(order.removed, order.scores, strict=True):
+        candidates = sorted(kept - {0, blocks - 1}) if protect else sorted(kept)
+        options = [(-table.scores[tuple(sorted(kept - {candidate}))], candidate) for candidate in candidates]
+        assert (-score, block) == min(options)  # best score first, then the lowest index
+        kept.remove(block)
+    assert len(kept) == max(minimum, len({0, blocks - 1}) if protect else minimum)
+    assert {0, blocks - 1} <= kept or not protect
 
 
-def test_unprotected_ends_can_go() -> None:
-    assert greedy_order(range(3), lambda kept: float(sum(kept)), protect_ends=False).removed == (0, 1)
+def test_asks_for_every_candidate_once_a_round_and_says_so() -> None:
+    table, calls = Table(6, 0, 1000), []
+    greedy_order(range(6), table, minimum=3, progress=lambda done, total: calls.append((done, total)))
+    assert len(table.asked) == len(set(table.asked)) == 4 + 3 + 2
+    assert calls == [(done, 9) for done in range(1, 10)]
 
 
-def test_one_block_must_stay() -> None:
-    with pytest.raises(ValueError, match="at least 1 block must stay, got 0"):
-        greedy_order(range(3), lambda kept: 0.0, minimum=0)
+def test_keeps_the_indices_it_is_given() -> None:
+    order = greedy_order((2, 3, 5, 9), lambda kept: float(sum(kept)))
+    assert order == LayerOrder((3, 5), (16.0, 11.0))
+
+
+def test_impossible_requests_are_named() -> None:
+    with pytest.raises(ValueError, match=r"must lie in \[1, 3\], got 4"):
+        greedy_order(range(3), lambda _: 0.0, minimum=4)
+    with pytest.raises(ValueError, match="got nan without block 1"):
+        greedy_order(range(3), lambda _: float("nan"))
+    with pytest.raises(ValueError, match="one score for each"):
+        LayerOrder((1, 2), (0.5,))

@@ -33,7 +33,7 @@ def measure(utterances: int, repeats: int, threads: int) -> dict[str, Latency]:
     with tempfile.TemporaryDirectory() as folder:
         runs = {"espnet": lambda item: len(espnet.ids(waveforms[item]))}
         for name, bits in (("fp32 bundle", 32), ("int8 bundle", 8)):
-            bundle = write_bundle(model, compress_model(model, configured(model, bits)), Path(folder) / str(bits), name=name)
+            bundle = write_bundle(model, compress_model(model, configured(model, bits)), Path(folder) / str(bits))
             translator = Translator.from_bundle(bundle, threads=threads)
             runs[name] = lambda item, translator=translator: len(translator.translate(waveforms[item]).ids)  # type: ignore[misc]
         return measure_latency(runs, "espnet", len(waveforms), Effort(repeats, warmup=2), np.random.default_rng(0))

@@ -11,6 +11,7 @@ from paredown.models import Model, load_model
 from tests.models.checkpoints import random_state, st_config, write_checkpoint
 
 ENCODER = {"output_size": 16, "attention_heads": 2, "linear_units": 24, "num_blocks": 2}
+FRONTEND = {"fs": "16k", "n_fft": 256, "hop_length": 160, "n_mels": 40}
 CONFORMER = {"input_layer": "conv2d6", "macaron_style": True, "rel_pos_type": "latest", "cnn_module_kernel": 5}
 
 
@@ -18,7 +19,7 @@ def make_model(encoder: str = "conformer", decoder_conf: dict[str, Any] | None =
     """Two blocks of width 16 unless told otherwise; every vector (biases, norms) is drawn, or its place would test nothing."""
     conf = ENCODER | (CONFORMER if encoder == "conformer" else {}) | encoder_conf
     config = st_config()
-    config |= {"encoder": encoder, "encoder_conf": conf, "frontend_conf": {"fs": "16k", "n_fft": 256, "hop_length": 160, "n_mels": 40}}
+    config |= {"encoder": encoder, "encoder_conf": conf, "frontend_conf": FRONTEND}
     config["decoder_conf"] = config["decoder_conf"] | {"num_blocks": 3} | (decoder_conf or {})
     state = random_state(config)
     for name, value in state.items():

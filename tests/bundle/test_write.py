@@ -15,9 +15,11 @@ from paredown.bundle.write import write_bundle  # noqa: E402
 from paredown.compress.compress import CompressedModel  # noqa: E402
 from paredown.compress.network import compress_model  # noqa: E402
 from paredown.errors import BadInput  # noqa: E402
+from paredown.models import load_model  # noqa: E402
 from paredown.runtime.bundle_files import check_files, read_manifest  # noqa: E402
 from paredown.space.configuration import Configuration, Decode, Scheme  # noqa: E402
-from tests.bundle.models import shared_model  # noqa: E402
+from tests.bundle.models import FRONTEND, shared_model  # noqa: E402
+from tests.models.checkpoints import asr_config, st_config, write_checkpoint  # noqa: E402
 
 FILES = {"manifest.json", "weights.bin", "encoder.onnx", "decoder.onnx", "tokens.txt", "frontend.json"}
 
@@ -32,31 +34,31 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_bundle_is_complete_and_its_checksums_hold(tmp_path: Path) -> None:
-    bundle = write_bundle(shared_model(), compressed(decode=Decode(beam_size=3)), tmp_path / "new" / "bundle", name="tiny")
+    bundle = write_bundle(shared_model(), compressed(decode=Decode(beam_size=3)), tmp_path / "new" / "bundle")
     assert set(content(bundle)) == FILES
     manifest = read_manifest(bundle)
     check_files(bundle, manifest)
-    assert (manifest.model, manifest.beam_size, manifest.least_frames, manifest.token_type) == ("tiny", 3, 11, "bpe")
+    assert (manifest.beam_size, manifest.least_frames, manifest.token_type) == (3, 11, "bpe")
     assert (bundle / "tokens.txt").read_text(encoding="utf-8").splitlines() == list(shared_model().tokens)
     assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]
 
 
 def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
-    first, second = (write_bundle(shared_model(), compressed(), tmp_path / name, name="tiny") for name in ("a", "b"))
+    first, second = (write_bundle(shared_model(), compressed(), tmp_path / name) for name in ("a", "another name"))
     assert content(first) == content(second)
-    other = write_bundle(shared_model(), compressed(5), tmp_path / "c", name="tiny")
+    other = write_bundle(shared_model(), compressed(5), tmp_path / "c")
     assert content(other)["weights.bin"] != content(first)["weights.bin"]
 
 
 def test_nothing_is_stored_twice(tmp_path: Path) -> None:
-    bundle = write_bundle(shared_model(), compressed(None, scheme=Scheme(kernel="fp32")), tmp_path / "bundle", name="tiny")
+    bundle = write_bundle(shared_model(), compressed(None, scheme=Scheme(kernel="fp32")), tmp_path / "bundle")
     folded = sum(size for name, size in shared_model().inventory().vectors if ".conv_module.norm." in name)
     assert folded == 2 * 2 * 16  # weight and bias of two batch norms
     assert (bundle / "weights.bin").stat().st_size == 4 * (shared_model().inference_parameters - folded)
 
 
 def test_the_manifest_says_what_became_of_each_layer(tmp_path: Path) -> None:
-    bundle = write_bundle(shared_model(), compressed(4, sparsity=(("encoder.feed_forward", 0.5),)), tmp_path / "bundle", name="tiny")
+    bundle = write_bundle(shared_model(), compressed(4, sparsity=(("encoder.feed_forward", 0.5),)), tmp_path / "bundle")
     manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
     layers = manifest["layers"]
     assert set(layers) == {layer.path for layer in shared_model().inventory().layers}
@@ -78,26 +80,27 @@ def test_something_else_is_never_replaced(there: str, tmp_path: Path) -> None:
         target.mkdir()
         (target / ("manifest.json" if there == "broken bundle" else "thesis.tex")).write_text("mine")
     with pytest.raises(BadInput, match="new folder or over a bundle"):
-        write_bundle(shared_model(), compressed(), target, name="tiny", force=True)
+        write_bundle(shared_model(), compressed(), target, force=True)
     assert (target if there == "file" else next(target.iterdir())).read_text() == "mine"
 
 
 def test_a_bundle_is_replaced_only_by_force(tmp_path: Path) -> None:
-    target = write_bundle(shared_model(), compressed(4), tmp_path / "bundle", name="tiny")
+    target = write_bundle(shared_model(), compressed(4), tmp_path / "bundle")
     before = content(target)
     with pytest.raises(BadInput, match="--force"):
-        write_bundle(shared_model(), compressed(5), target, name="tiny")
+        write_bundle(shared_model(), compressed(5), target)
     assert content(target) == before
-    write_bundle(shared_model(), compressed(5), target, name="tiny", force=True)
+    write_bundle(shared_model(), compressed(5), target, force=True)
     assert content(target) != before
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
 @pytest.mark.parametrize("fault", ["sync", "rename"])
 def test_a_write_that_fails_leaves_the_old_bundle_and_nothing_else(fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = write_bundle(shared_model(), compressed(4), tmp_path / "bundle", name="tiny")
+    target = write_bundle(shared_model(), compressed(4), tmp_path / "bundle")
     before = content(target)
     rename = Path.rename
+    monkeypatch.setattr(write, "_swap", lambda *_: False)  # step by step, as where folders cannot be swapped
 
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -110,9 +113,53 @@ def test_a_write_that_fails_leaves_the_old_bundle_and_nothing_else(fault: str, t
     else:
         monkeypatch.setattr(Path, "rename", fail_to_arrive)
     with pytest.raises(OSError, match="No space left"):
-        write_bundle(shared_model(), compressed(5), target, name="tiny", force=True)
+        write_bundle(shared_model(), compressed(5), target, force=True)
     assert content(target) == before
     assert os.listdir(tmp_path) == ["bundle"]
+
+
+def test_a_bundle_is_replaced_in_one_step_where_folders_can_be_swapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    if not write._swap(tmp_path / "a", tmp_path / "b"):
+        pytest.skip("libc, kernel or file system has no renameat2 with RENAME_EXCHANGE")
+    target = write_bundle(shared_model(), compressed(4), tmp_path / "bundles" / "bundle")
+    before = content(target)
+    monkeypatch.delattr(Path, "rename")
+    write_bundle(shared_model(), compressed(5), target, force=True)
+    assert content(target) != before
+    assert os.listdir(target.parent) == ["bundle"]
+
+
+def test_replacing_a_link_to_a_bundle_leaves_the_bundle(tmp_path: Path) -> None:
+    target = write_bundle(shared_model(), compressed(4), tmp_path / "bundle")
+    before = content(target)
+    (tmp_path / "link").symlink_to(target)
+    write_bundle(shared_model(), compressed(5), tmp_path / "link", force=True)
+    assert content(target) == before
+    assert content(tmp_path / "link") != before
+    assert sorted(os.listdir(tmp_path)) == ["bundle", "link"]
+
+
+def test_folders_that_cannot_be_swapped_stay(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    assert not write._swap(tmp_path / "a", tmp_path / "missing")
+    assert os.listdir(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("task", ["asr", "st"])
+def test_a_ctc_head_is_neither_in_the_inventory_nor_in_the_bundle(task: str, tmp_path: Path) -> None:
+    parts = {"frontend_conf": FRONTEND, "normalize": None}
+    config = asr_config(**parts) if task == "asr" else st_config(**parts, model_conf={"st_mtlalpha": 0.3})
+    model = load_model(write_checkpoint(tmp_path / "model", config))
+    assert model.network.output_ctc is not None
+    bits = tuple((layer.path, 4) for layer in model.inventory().layers)
+    bundle = write_bundle(model, compress_model(model, Configuration(bits=bits)), tmp_path / "bundle")
+    manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+    assert set(manifest["layers"]) == {path for path, _ in bits}
+    folded = sum(size for name, size in model.inventory().vectors if ".conv_module.norm." in name)
+    assert manifest["parameters"] == {"model": model.inference_parameters, "stored": model.inference_parameters - folded}
+    assert manifest["model"]["dropped"] == ["specaug", "output_ctc"]
 
 
 def test_normalization_is_written_so_that_it_reads_back_exactly() -> None:

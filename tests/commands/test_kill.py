@@ -29,6 +29,16 @@ def done_in(folder: Path) -> int:
     return log.read_text().count('"trial done"') if log.exists() else 0
 
 
+def workers_end(session: int, within_s: float) -> bool:
+    """Whether every process of the killed command's session goes by itself."""
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        if subprocess.run(["pgrep", "-s", str(session)], capture_output=True).returncode == 1:
+            return True
+        time.sleep(0.2)
+    return False
+
+
 @pytest.mark.slow
 def test_a_killed_study_loses_no_completed_trial_and_repeats_none(tmp_path: Path) -> None:
     study, folder = write_study(tmp_path), tmp_path / "runs"
@@ -37,8 +47,9 @@ def test_a_killed_study_loses_no_completed_trial_and_repeats_none(tmp_path: Path
     running = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
     while done_in(folder) < 4 and running.poll() is None:
         time.sleep(0.05)
-    os.killpg(running.pid, signal.SIGKILL)
+    os.kill(running.pid, signal.SIGKILL)
     assert running.wait() == -signal.SIGKILL
+    assert workers_end(running.pid, within_s=20)
     before = trials_of(folder, environment)
     assert 4 <= len(before) < TRIALS
     subprocess.run(command, env=environment, check=True, capture_output=True)

@@ -6,6 +6,7 @@ import pytest
 from paredown.compress.compress import CompressedModel, compress
 from paredown.compress.quantize import quantize
 from paredown.compress.tensors import Quantized
+from paredown.errors import BadInput
 from paredown.space.configuration import Configuration, Scheme
 from paredown.space.inventory import Inventory, LayerInfo
 
@@ -114,8 +115,9 @@ def test_a_memo_changes_nothing_and_spares_the_second_time() -> None:
     ],
 )
 def test_what_the_model_does_not_have_is_refused(parts: dict, rule: str) -> None:
-    with pytest.raises(ValueError, match=rule):
+    with pytest.raises(BadInput, match=rule) as caught:
         compressed(**parts)
+    assert "\n" not in str(caught.value)
 
 
 def test_weights_that_do_not_fit_the_inventory_are_refused() -> None:

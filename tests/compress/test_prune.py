@@ -21,7 +21,7 @@ def test_is_torchs_global_unstructured_pruning(share: float) -> None:
 
 
 @given(st.lists(st.lists(st.integers(-3, 3), min_size=1, max_size=8), min_size=1, max_size=4), st.floats(0, 0.999))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 def test_the_count_is_exact_and_ties_go_in_order(rows: list[list[int]], share: float) -> None:
     weights = {str(index): np.array(row, np.float32) for index, row in enumerate(rows)}
     flat = np.concatenate([np.abs(weight) for weight in weights.values()])

@@ -60,6 +60,38 @@ def test_each_fault_is_one_line_with_rule_and_value(tmp_path: Path, rows: list[d
     assert "\n" not in str(caught.value)
 
 
+def test_separators_inside_a_line_do_not_end_it(tmp_path: Path) -> None:
+    text = "one\u2028two\u2029three\x85four\x0bfive\x1csix"
+    manifest = write_jsonl(tmp_path, [])
+    manifest.write_text(json.dumps({**ROW, "text": text}, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert load_split(manifest).references("asr") == (text,)
+    table = tmp_path / "manifest.tsv"
+    table.write_text(f"id\taudio\ttext\r\nu1\ta.wav\t{text}\r\n\r\n", encoding="utf-8", newline="")
+    assert load_split(table).references("asr") == (text,)
+    kaldi = tmp_path / "kaldi"
+    kaldi.mkdir()
+    (kaldi / "wav.scp").write_text(f"u1 {tmp_path}/a.wav\n")
+    (kaldi / "text").write_text(f"u1 {text}\n", encoding="utf-8")
+    assert load_split(kaldi).references("asr") == (text,)
+
+
+def test_kaldi_paths_start_at_the_folder_or_else_at_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dump = tmp_path / "dump" / "raw" / "test"
+    for folder in (dump / "data", tmp_path / "data"):
+        folder.mkdir(parents=True)
+        (folder / "both.wav").write_bytes(b"RIFF")
+    (tmp_path / "data" / "recipe.wav").write_bytes(b"RIFF")
+    (dump / "wav.scp").write_text("u1 data/both.wav\nu2 data/recipe.wav\n")
+    (dump / "text").write_text("u1 hello\nu2 world\n")
+    monkeypatch.chdir(tmp_path)
+    found = [utterance.audio for utterance in load_split("dump/raw/test").utterances]
+    assert found == [Path("dump/raw/test/data/both.wav"), tmp_path / "data" / "recipe.wav"]
+    monkeypatch.chdir(dump)
+    assert found[1].is_file()  # whichever folder is the working one later
+    with pytest.raises(BadInput, match=r"line 2: the audio file .*recipe\.wav does not exist"):
+        load_split(dump)
+
+
 def test_a_command_in_wav_scp_is_not_run(tmp_path: Path) -> None:
     (tmp_path / "wav.scp").write_text("u1 touch harm |\n")
     (tmp_path / "text").write_text("u1 hello\n")

@@ -1,5 +1,7 @@
 """Layers and groups cover every parameter that inference needs, once, under the right role."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -72,9 +74,24 @@ def test_a_path_outside_the_groups_is_refused() -> None:
         find_group("normalize.mean")
 
 
-def test_asr_ctc_is_a_layer_and_source_ctc_is_not() -> None:
-    assert "ctc.ctc_lo" in build_inventory(build_network(asr_config())).by_path
-    assert "ctc.ctc_lo" not in build_inventory(build_network(st_config())).by_path
+@pytest.mark.parametrize(
+    "config",
+    [
+        asr_config(),
+        st_config(),
+        st_config(model_conf={"st_mtlalpha": 0.3}),
+        st_config(model_conf={"asr_weight": 1, "mtlalpha": 1, "st_mtlalpha": 1}),
+    ],
+)
+def test_no_ctc_head_takes_part_in_inference(config: dict[str, Any]) -> None:
+    network = build_network(config)
+    assert network.ctc is not None or network.st_ctc is not None
+    inventory, grouped = build_inventory(network), group_parameters(network)
+    listed = {f"{layer.path}.weight" for layer in inventory.layers} | {name for name, _ in inventory.vectors}
+    assert listed == {name for name, _ in network.named_parameters() if name.startswith(("encoder.", "decoder."))}
+    assert {name for names in grouped.values() for name in names} == listed
+    assert set(grouped) >= set(inventory.groups)
+    assert "ctc" not in grouped
 
 
 def test_query_key_norms_are_vectors() -> None:

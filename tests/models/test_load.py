@@ -1,16 +1,20 @@
 """Loading: every supported encoder, ASR and ST, half-precision weights, and each kind of bad input."""
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
+from paredown.data import open_data
 from paredown.errors import BadInput
 from paredown.models import Model, ModelError, load_model
 from paredown.models.network import build_network
+from paredown.models.weights import read_weights
 from tests.models.checkpoints import ENCODERS, SOURCE_TOKENS, TOKENS, asr_config, random_state, st_config, write_checkpoint
 
 
@@ -41,13 +45,13 @@ def test_keys_are_those_of_espnets_own_model(tmp_path: Path) -> None:
     assert {name.split(".")[0] for name in names} == {"frontend", "normalize", "encoder", "decoder", "ctc"}
 
 
-def test_asr_checkpoint_keeps_its_ctc_for_decoding(tmp_path: Path) -> None:
+def test_asr_checkpoint_keeps_its_ctc_beside_inference(tmp_path: Path) -> None:
     model = load_model(write_checkpoint(tmp_path, asr_config()))
     assert (model.task, model.source_tokens, model.bpe_model, model.token_type) == ("asr", (), None, "char")
     assert model.network.output_ctc is model.network.ctc is not None
-    assert model.dropped == ("specaug",)
+    assert model.dropped == ("specaug", "output_ctc")
     ctc = sum(p.numel() for p in model.network.ctc.parameters())
-    assert model.inference_parameters == sum(p.numel() for p in model.network.parameters())
+    assert model.inference_parameters == sum(p.numel() for p in model.network.parameters()) - ctc
     st = load_model(write_checkpoint(tmp_path / "st", st_config()))
     assert st.inference_parameters == sum(p.numel() for p in st.network.parameters()) - sum(p.numel() for p in st.network.ctc.parameters())
     assert ctc > 0
@@ -55,7 +59,9 @@ def test_asr_checkpoint_keeps_its_ctc_for_decoding(tmp_path: Path) -> None:
 
 def test_ctc_on_the_translation_is_not_the_source_ctc(tmp_path: Path) -> None:
     config = st_config(model_conf={"asr_weight": 0.3, "mtlalpha": 1.0, "st_mtlalpha": 0.3})
-    network = load_model(write_checkpoint(tmp_path, config)).network
+    model = load_model(write_checkpoint(tmp_path, config))
+    network = model.network
+    assert model.dropped == ("specaug", "source_ctc", "output_ctc")
     assert network.ctc.ctc_lo.out_features == len(SOURCE_TOKENS)
     assert network.st_ctc.ctc_lo.out_features == len(TOKENS)
     assert network.output_ctc is network.st_ctc
@@ -113,11 +119,32 @@ def _refusal(path: Path | str) -> str:
         ({"encoder_conf": {"input_layer": "linear"}}, "must be one of conv2d, conv2d1, conv2d2, conv2d6, conv2d8, got 'linear'"),
         ({"encoder_conf": {"output_sise": 16}}, "got an unexpected keyword argument 'output_sise'"),
         ({"decoder": "rnn"}, "decoder must be 'transformer', got 'rnn'"),
-        ({"decoder_conf": {"num_blocks": "two"}}, "decoder_conf of transformer must fit ESPnet's TransformerDecoder"),
+        ({"decoder_conf": {"num_blocks": "two"}}, "decoder_conf of transformer must fit TransformerDecoder"),
         ({"frontend": "s3prl"}, "frontend must be 'default' (log-mel), got 's3prl'"),
         ({"frontend_conf": {"frontend_conf": {"use_wpe": True}}}, "without speech enhancement, got use_wpe: true"),
         ({"frontend_conf": {"n_fft": 512, "hop": 80}}, "got 'hop'"),
         ({"frontend_conf": {"fs": "fast"}}, "frontend_conf.fs must be a sampling rate such as 16000 or 16k, got 'fast'"),
+        ({"frontend_conf": {"fs": True}}, "frontend_conf.fs must be a sampling rate such as 16000 or 16k, got True"),
+        ({"frontend_conf": {"fs": float("inf")}}, "frontend_conf.fs must be a sampling rate such as 16000 or 16k, got inf"),
+        ({"frontend_conf": {"window": "round"}}, "frontend_conf.window must be a window of torch (hann, hamming, "),
+        ({"frontend_conf": {"window": "round"}}, "got 'round'"),
+        ({"frontend_conf": {"window": [1]}}, "got [1]"),
+        ({"frontend_conf": {"n_fft": "big"}}, "frontend_conf.n_fft must be a whole number of at least 1, got 'big'"),
+        ({"frontend_conf": {"hop_length": 0}}, "frontend_conf.hop_length must be a whole number of at least 1, got 0"),
+        ({"frontend_conf": {"n_mels": 20.5}}, "frontend_conf.n_mels must be a whole number of at least 1, got 20.5"),
+        ({"frontend_conf": {"n_fft": 256, "win_length": 400}}, "frontend_conf.win_length must be at most n_fft, got 400 above 256"),
+        ({"frontend_conf": {"fmin": "low"}}, "frontend_conf.fmin must be a number of at least 0, got 'low'"),
+        ({"frontend_conf": {"fmin": 9000}}, "frontend_conf.fmin must lie below fmax, got 9000 and 8000"),
+        ({"frontend_conf": ["n_fft", 512]}, "frontend_conf must map names to values, got ['n_fft', 512]"),
+        ({"frontend_conf": {"frontend_conf": [1]}}, "frontend_conf must map names to values, got [1]"),
+        ({"encoder": ["conformer"]}, "e_branchformer, got ['conformer']"),
+        ({"encoder_conf": "large"}, "encoder_conf must map names to values, got 'large'"),
+        ({"decoder_conf": {1: 2}}, "decoder_conf must map names to values, got {1: 2}"),
+        ({"decoder_conf": {"attention_heads": 0}}, "decoder_conf of transformer must fit TransformerDecoder, got: "),
+        ({"normalize_conf": [1]}, "normalize_conf must map names to values, got [1]"),
+        ({"ctc_conf": {"dropout_rate": "some"}}, "ctc_conf must fit CTC, got: "),
+        ({"model_conf": {"asr_weight": "half"}}, "model_conf.asr_weight must be a number of at least 0, got 'half'"),
+        ({"src_token_list": "data/tokens.txt", "model_conf": {}}, "src_token_list must be a list of tokens, got str"),
         ({"normalize": "layer_mvn"}, "normalize must be one of global_mvn, utterance_mvn, null, got 'layer_mvn'"),
         ({"token_type": "phn"}, "token_type must be one of bpe, char, word, got 'phn'"),
         ({"token_list": "data/tokens.txt"}, "token_list must be a list of tokens, got str"),
@@ -141,7 +168,13 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, st_config(), name="1epoch.pth")
     write_checkpoint(tmp_path, st_config(), name="2epoch.pth")
     assert "got 1epoch.pth, 2epoch.pth" in _refusal(tmp_path)
-    assert "got 'nothing-like-it'" in _refusal("bundled:nothing-like-it")
+
+
+def test_a_bundled_model_that_is_not_there_is_told_which_are() -> None:
+    for reference in ("bundled:nothing-like-it", "bundled:tatoeba-en-de/model", "bundled:", "bundled:.."):
+        assert _refusal(reference) == f"paredown comes with bundled:tatoeba-en-de; got {reference!r}"
+    with pytest.raises(BadInput, match="^paredown comes with bundled:tatoeba-en-de; got 'bundled:nothing-like-it'$"):
+        open_data("bundled:nothing-like-it/test")
 
 
 def test_missing_tokenizer_is_named(tmp_path: Path) -> None:
@@ -183,19 +216,63 @@ class _Exploit:
 def test_a_pickle_that_would_run_code_is_refused_and_not_run(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "model", st_config())
     torch.save({"weight": _Exploit(tmp_path / "owned")}, folder / "model.pth")
-    assert "a checkpoint must hold tensors only" in _refusal(folder)
-    assert "it would run code" in _refusal(folder)
-    with open(folder / "model.pth", "wb") as stream:
-        pickle.dump({"weight": _Exploit(tmp_path / "owned")}, stream)
-    assert "a checkpoint must" in _refusal(folder)
+    assert _refusal(folder) == f"a checkpoint must hold tensors only, got {folder / 'model.pth'}: it would run code (getattr)"
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        (folder / "model.pth").write_bytes(pickle.dumps({"weight": _Exploit(tmp_path / "owned")}, protocol=protocol))
+        assert f"got {folder / 'model.pth'}" in _refusal(folder)
     assert not (tmp_path / "owned").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 broken zip"])
-def test_unreadable_weights_are_refused(tmp_path: Path, content: bytes) -> None:
-    folder = write_checkpoint(tmp_path, st_config())
-    (folder / "model.pth").write_bytes(content)
-    assert f"got {folder / 'model.pth'}" in _refusal(folder)
+def test_a_module_that_is_blocked_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    path.write_bytes(b"\x80\x02cposix\nsystem\nX\x04\x00\x00\x00true\x85R.")
+    with pytest.raises(ModelError, match=r"it would run code \(posix\.system\)$"):
+        read_weights(path)
+
+
+def _unreadable(path: Path) -> str:
+    with warnings.catch_warnings(), pytest.raises(ModelError) as caught:
+        warnings.simplefilter("error")
+        read_weights(path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not a checkpoint",
+        b"PK\x03\x04 broken zip",
+        b"<!DOCTYPE html>\n<html><body>404: GLOBAL not found</body></html>\n",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+        pickle.dumps({"epoch": 3}, protocol=4),
+    ],
+)
+def test_what_is_no_checkpoint_is_not_accused_of_running_code(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.pth"
+    path.write_bytes(content)
+    assert _unreadable(path) == f"weights must be tensors as torch.save writes them, got {path}, which is no checkpoint torch can read"
+
+
+def test_random_bytes_and_broken_checkpoints_are_no_checkpoint(tmp_path: Path) -> None:
+    path, rng = tmp_path / "model.pth", np.random.default_rng(0)
+    torch.save({"weight": torch.ones(300)}, path)
+    whole = path.read_bytes()
+    garbage = [rng.bytes(int(rng.integers(1, 80))) for _ in range(60)]
+    for content in (*garbage, whole[:-50], whole[:400], b"]a.", b"h\x00.", b"cnot\nutf\xff8\n."):
+        path.write_bytes(content)
+        assert "which is no checkpoint torch can read" in _unreadable(path)
+
+
+def test_a_pickle_protocol_that_torch_warns_of_is_refused_in_silence(tmp_path: Path) -> None:
+    torch.save({"weight": torch.ones(3)}, tmp_path / "model.pth", pickle_protocol=4)
+    with pytest.warns(UserWarning, match="protocol"), pytest.raises(pickle.UnpicklingError):
+        torch.load(tmp_path / "model.pth", weights_only=True)
+    assert "which is no checkpoint torch can read" in _unreadable(tmp_path / "model.pth")
+
+
+def test_a_folder_in_place_of_the_weights_is_named(tmp_path: Path) -> None:
+    assert _unreadable(tmp_path) == f"a checkpoint must be a readable file, got {tmp_path}: Is a directory"
 
 
 def test_weights_that_are_no_state_dict_are_refused(tmp_path: Path) -> None:

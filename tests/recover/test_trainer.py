@@ -13,8 +13,9 @@ from paredown.models.network import Network, build_network
 from paredown.recover.batch import Position
 from paredown.recover.checkpoint import load_average
 from paredown.recover.loss import read_weights
+from paredown.recover.run import Run
 from paredown.recover.schedule import Schedule
-from paredown.recover.trainer import Run, TrainSettings, train
+from paredown.recover.trainer import TrainSettings, train
 from tests.models.checkpoints import st_config
 from tests.recover.streams import make_batch, make_source
 

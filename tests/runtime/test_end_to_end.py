@@ -64,7 +64,7 @@ def check_equal(model: Model, configuration: Configuration, bundle: Path) -> int
     """Translate some waveforms in both ways; the number of different beginnings of the results (their lengths differ in any case)."""
     compressed = compress_model(model, configuration)
     network = dense_network(model, compressed)
-    write_bundle(model, compressed, bundle, name="tiny")
+    write_bundle(model, compressed, bundle)
     found = set()
     for beam_size, lengths in ((5, {}), (1, {"maxlenratio": -6.0}), (8, {"maxlenratio": 0.5, "minlenratio": 0.1})):
         translator = Translator.from_bundle(bundle, beam_size=beam_size, length_bonus=0.2, **lengths)
@@ -108,7 +108,7 @@ def test_int8_products_give_nearly_the_same_scores(tmp_path: Path) -> None:
     scores = {}
     for kernel in ("fp32", "int8"):
         compressed = compress_model(model, Configuration(bits=bits, scheme=Scheme(kernel=kernel)))
-        translator = Translator.from_bundle(write_bundle(model, compressed, tmp_path / kernel, name="tiny"), beam_size=3)
+        translator = Translator.from_bundle(write_bundle(model, compressed, tmp_path / kernel), beam_size=3)
         scores[kernel] = np.array([translator.translate(make_waveform(seed), fixed_tokens=1).score for seed in range(4)])
     difference = np.abs(scores["int8"] - scores["fp32"]).max()
     assert 0.0 < difference < 0.3  # activations round at 1/255 of their range in each of some 30 products

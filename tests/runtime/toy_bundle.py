@@ -62,7 +62,7 @@ def write_toy_bundle(bundle: Path, tensors: dict[str, Tensor]) -> Path:
     manifest = {
         "schema": 1,
         "versions": {"paredown": "0.1.0"},
-        "model": {"name": "toy", "digest": "", "task": "st", "token_type": "bpe", "sos": EOS, "eos": EOS, "subsampling_least_frames": 7},
+        "model": {"digest": "", "task": "st", "token_type": "bpe", "sos": EOS, "eos": EOS, "subsampling_least_frames": 7},
         "configuration": {"decode": {"beam_size": 4, "length_bonus": 0.1}},
         "files": {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()},
         "tensors": [record.to_json() for record in packed.records],

@@ -25,7 +25,7 @@ def model() -> Model:
 
 @pytest.fixture(scope="module")
 def fp32(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_bundle(model, compress_model(model, UNCOMPRESSED), tmp_path_factory.mktemp("bundles") / "fp32", name=NAME)
+    return write_bundle(model, compress_model(model, UNCOMPRESSED), tmp_path_factory.mktemp("bundles") / "fp32")
 
 
 def differing(model: Model, bundle: Path, split: Split) -> list[str]:

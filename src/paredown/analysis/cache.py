@@ -1,64 +1,61 @@
-"""Analyses on disk, by what determines them: model, data, settings, and the version of the code that measures.
-
-They lie in the user's cache (`PAREDOWN_CACHE`, else `XDG_CACHE_HOME/paredown`, else `~/.cache/paredown`), shared by all studies. A file
-carries its own checksum; one that is damaged is not trusted but measured again.
-"""
+"""Analyses are kept in the user's cache, by a digest of everything that determines them, and shared by all studies."""
 
 import hashlib
 import json
 import os
-import tempfile
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from paredown.analysis.result import Analysis
+from paredown.errors import BadInput
 
-VERSION = 1  # raised whenever the same inputs would give other figures
-_DIGEST_BYTES = 32
+# Goes up whenever the same model, data and settings would give another analysis, or when the file changes its form.
+SCHEMA = 1
 
 
-def cache_folder() -> Path:
-    """Where paredown keeps what it can measure again."""
-    named = os.environ.get("PAREDOWN_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "paredown"
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """`PAREDOWN_CACHE`, or `paredown` in `XDG_CACHE_HOME`, or in `~/.cache`."""
+    if environment.get("PAREDOWN_CACHE"):
+        return Path(environment["PAREDOWN_CACHE"]).expanduser().absolute()
+    base = Path(environment.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".cache") / "paredown"  # a relative XDG path must be ignored, says the standard
 
 
 class AnalysisCache:
-    """Analyses by key; a missing, damaged or unreadable one is None."""
+    """Analyses on disk, one file each; a damaged file counts as absent, so that it is measured again and replaced."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = (folder or cache_folder()) / "analysis"
+        """`folder` defaults to the user's cache. Raises BadInput if it cannot be written, before anything is measured in vain."""
+        self.folder = (cache_folder() if folder is None else folder) / "analysis"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(self._unwritable(error)) from error
+        if not os.access(self.folder, os.W_OK | os.X_OK):
+            raise BadInput(self._unwritable(PermissionError("no permission")))
 
     def key(self, model_digest: str, data_digest: str, settings: Mapping[str, Any]) -> str:
-        """SHA-256, in hex, of everything that determines an analysis."""
-        text = json.dumps([VERSION, model_digest, data_digest, dict(settings)], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        """SHA-256 of model, data, settings (plain JSON values) and the version of the analysis itself."""
+        parts = {"schema": SCHEMA, "model": model_digest, "data": data_digest, "settings": dict(settings)}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def load(self, key: str) -> Analysis | None:
+        """The analysis stored under this key, None if there is none or if its file is damaged."""
         try:
-            data = self._path(key).read_bytes()
-        except OSError:
-            return None
-        digest, body = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
-        if hashlib.sha256(body).digest() != digest:
-            return None
-        try:
-            return Analysis.from_bytes(body)
-        except (ValueError, KeyError, TypeError, zipfile.BadZipFile):
+            return Analysis.load(self._path(key))
+        except (FileNotFoundError, ValueError):
             return None
 
     def store(self, key: str, analysis: Analysis) -> None:
-        """Written beside its place and moved there, so that a reader finds all of it or nothing."""
-        body = analysis.to_bytes()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=self.folder)
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(hashlib.sha256(body).digest() + body)
-        os.replace(draft, self._path(key))
+        """Keep an analysis under this key, replacing what was there; written atomically. Raises BadInput if the disk refuses."""
+        try:
+            analysis.save(self._path(key))
+        except OSError as error:
+            raise BadInput(self._unwritable(error)) from error
 
     def _path(self, key: str) -> Path:
-        return self.folder / f"{key}.analysis"
+        return self.folder / f"{key}.npz"
+
+    def _unwritable(self, error: OSError) -> str:
+        return f"the cache folder must be writable, {self.folder} is not ({error.strerror or error}); PAREDOWN_CACHE names another"

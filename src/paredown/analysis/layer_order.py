@@ -1,43 +1,58 @@
-"""In which order the blocks of a stack can go: greedy removal, one at a time, by the score of what is left.
+"""In which order blocks go: one at a time, always the one whose removal leaves the best score.
 
-Iterative layer pruning of the IWSLT 2025 paper (3.3): at each step every candidate is left out in turn, and the one without which the
-model scores best is removed for good. The first and the last block are no candidates by default (`errata.md`).
+Iterative layer pruning of the IWSLT 2025 paper, 3.3.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isnan
 
 
 @dataclass(frozen=True)
 class LayerOrder:
-    """`removed`: block indices, the first to go first; `scores`: what the model scored after each removal, higher is better."""
+    """`removed`: block indices in the order of removal; `scores[i]`: the score with the first i + 1 of them gone, higher is better."""
 
     removed: tuple[int, ...]
     scores: tuple[float, ...]
 
     def __post_init__(self) -> None:
         if len(self.removed) != len(self.scores) or len(set(self.removed)) != len(self.removed):
-            raise ValueError(f"an order names different blocks with a score for each, got {self.removed} and {self.scores}")
+            raise ValueError(f"an order of removal needs one score for each of its different blocks, got {self.removed}, {self.scores}")
 
 
 def greedy_order(
-    blocks: Sequence[int], score: Callable[[tuple[int, ...]], float], *, minimum: int = 1, protect_ends: bool = True
+    blocks: Sequence[int],
+    score: Callable[[tuple[int, ...]], float],
+    *,
+    protect_first_last: bool = True,
+    minimum: int = 1,
+    progress: Callable[[int, int], None] | None = None,
 ) -> LayerOrder:
-    """Remove blocks until `minimum` are left, or only protected ones.
+    """The greedy order of removal of these blocks, down to `minimum` that stay, or to the two protected ones.
 
-    `score(kept)` rates the model with these blocks, ascending indices; higher is better, ties go to the lowest index.
-    Raises ValueError if `minimum` is below 1.
+    `score` is given the blocks that are kept, ascending, and says how good the model is with them alone (chrF); higher is better, of
+    equal candidates the lowest index goes. Removing the first or the last block substantially degrades a model (3.3), so they are no
+    candidates unless `protect_first_last` is off. `progress(done, total)` counts calls of `score`. Raises ValueError if `minimum` is
+    not in [1, blocks], or if a score is no number.
     """
-    if minimum < 1:
-        raise ValueError(f"at least 1 block must stay, got {minimum}")
     kept = tuple(sorted(blocks))
-    protected = {kept[0], kept[-1]} if protect_ends else set()
-    removed: list[int] = []
-    scores: list[float] = []
-    while len(kept) > minimum and (candidates := [block for block in kept if block not in protected]):
-        rated = [(score(tuple(block for block in kept if block != candidate)), -candidate) for candidate in candidates]
-        best, negative = max(rated)
-        removed.append(-negative)
-        scores.append(best)
-        kept = tuple(block for block in kept if block != -negative)
+    if not 1 <= minimum <= len(kept):
+        raise ValueError(f"blocks that stay must lie in [1, {len(kept)}], got {minimum}")
+    protected = {kept[0], kept[-1]} if protect_first_last else set()
+    rounds = min(len(kept) - minimum, len(kept) - len(protected))
+    total = sum(len(kept) - len(protected) - already for already in range(rounds))
+    removed, scores, done = [], [], 0
+    for _ in range(rounds):
+        found: dict[int, float] = {}
+        for candidate in (block for block in kept if block not in protected):
+            found[candidate] = score(tuple(block for block in kept if block != candidate))
+            if isnan(found[candidate]):
+                raise ValueError(f"a score must be a number, got nan without block {candidate}")
+            done += 1
+            if progress is not None:
+                progress(done, total)
+        best = max(found, key=lambda candidate: (found[candidate], -candidate))
+        removed.append(best)
+        scores.append(found[best])
+        kept = tuple(block for block in kept if block != best)
     return LayerOrder(tuple(removed), tuple(scores))

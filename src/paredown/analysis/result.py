@@ -1,10 +1,15 @@
-"""What an analysis found: plain arrays, written as one `.npz` file with its description inside."""
+"""What an analysis leaves: plain arrays and a few words about how they were measured, in one file."""
 
 import io
 import json
+import os
+import tempfile
+import zipfile
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +22,10 @@ WIDTHS = tuple(range(MIN_BITS, MAX_BITS + 1))
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """Everything measured once for a model and its data.
+    """Everything measured once per model and data.
 
-    `kl` [layers, widths], float64, rows as in `paths` and columns as in `widths`: divergence in nats when this layer alone has this
-    bit-width, lower is better; no rows where sensitivities were not asked for. `layer_order`: order of removal, by stack.
-    `subset` says in words on which utterances, `seconds` how long it took when it was measured.
+    `kl` [layers, widths] float64 belongs to the layers `paths` and the bit-widths `widths`, lower is better; `layer_order` maps a stack to
+    the order in which its blocks go; `subset` says in words which utterances were used; `seconds` is how long it took.
     """
 
     paths: tuple[str, ...]
@@ -29,25 +33,45 @@ class Analysis:
     layer_order: Mapping[str, LayerOrder]
     subset: str
     seconds: float
-    widths: tuple[int, ...] = field(default=WIDTHS)
+    widths: tuple[int, ...] = WIDTHS
 
     def __post_init__(self) -> None:
-        if self.kl.shape != (len(self.paths), len(self.widths)):
-            raise ValueError(f"kl must have the shape {(len(self.paths), len(self.widths))} [layers, widths], got {self.kl.shape}")
+        if self.kl.shape != (len(self.paths), len(self.widths)) or self.kl.dtype != np.float64:
+            expected = (len(self.paths), len(self.widths))
+            raise ValueError(f"a KL table must be float64 {expected} [layers, widths], got {self.kl.dtype} {self.kl.shape}")
+        if not np.isfinite(self.kl).all() or (self.kl < 0).any():
+            raise ValueError("divergences must be finite and not negative")
 
-    def to_bytes(self) -> bytes:
-        """The analysis as a `.npz` archive without pickled objects."""
-        order = {stack: {"removed": order.removed, "scores": order.scores} for stack, order in self.layer_order.items()}
-        about = {"paths": self.paths, "widths": self.widths, "layer_order": order, "subset": self.subset, "seconds": self.seconds}
-        target = io.BytesIO()
-        np.savez(target, kl=self.kl, about=np.frombuffer(json.dumps(about).encode(), np.uint8))
-        return target.getvalue()
+    def save(self, path: Path) -> None:
+        """Write one npz file (arrays, and a JSON text of the rest), atomically; its folder must exist."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, kl=self.kl, description=np.array(json.dumps(self._description(), sort_keys=True)))
+        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(buffer.getvalue())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(draft, path)
+        except BaseException:
+            Path(draft).unlink(missing_ok=True)
+            raise
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """The analysis that `to_bytes` wrote; ValueError, KeyError, TypeError or an archive's own error where it is none."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            about = json.loads(arrays["about"].tobytes())
-            kl = np.array(arrays["kl"], np.float64)
-        order = {stack: LayerOrder(tuple(value["removed"]), tuple(value["scores"])) for stack, value in about["layer_order"].items()}
-        return cls(tuple(about["paths"]), kl, order, about["subset"], about["seconds"], tuple(about["widths"]))
+    def load(cls, path: Path) -> Self:
+        """The analysis that `save` wrote; raises ValueError if the file is damaged or no analysis, FileNotFoundError if there is none."""
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                kl, described = arrays["kl"], json.loads(str(arrays["description"]))
+            orders = {
+                stack: LayerOrder(tuple(order["removed"]), tuple(order["scores"])) for stack, order in described["layer_order"].items()
+            }
+            return cls(tuple(described["paths"]), kl, orders, described["subset"], float(described["seconds"]), tuple(described["widths"]))
+        except FileNotFoundError:
+            raise
+        except (OSError, EOFError, KeyError, TypeError, AttributeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(f"an analysis file must be as paredown wrote it, {path} is not: {error}") from error
+
+    def _description(self) -> dict[str, Any]:
+        orders = {stack: {"removed": order.removed, "scores": order.scores} for stack, order in self.layer_order.items()}
+        return {"paths": self.paths, "layer_order": orders, "subset": self.subset, "seconds": self.seconds, "widths": self.widths}

@@ -1,33 +1,35 @@
 """`paredown analyse`: how sensitive every layer is to its bit-width, and in which order decoder blocks can go."""
 
 import argparse
-import sys
 from typing import Any
 
-from paredown.commands.printing import add_json, console, print_json, table
+from paredown.commands.printing import add_json, console, positive, print_json, table
 
 
 def add(subparsers: Any) -> None:
     parser = subparsers.add_parser("analyse", help="sensitivity of every layer, and the order of decoder blocks")
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("--data", required=True, metavar="DATA", help="manifest, folder or bundled:NAME/analysis")
-    parser.add_argument("--utterances", type=int, default=20, metavar="N", help="utterances for the sensitivities (default 20)")
+    parser.add_argument("--utterances", type=positive, default=20, metavar="N", help="utterances for the sensitivities (default 20)")
     add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the KL divergence of every layer at every bit-width, the most sensitive layer first, and the order of blocks."""
+    from paredown.commands.telling import Telling
     from paredown.data import open_data
     from paredown.models import load_model
     from paredown.trials.decoding import Decoder
     from paredown.trials.sensitivity import AnalysisSettings, analyse
+    from paredown.trials.study_run import check_split
     from paredown.trials.workshop import Workshop
 
     model, split = load_model(options.model), open_data(options.data)
     settings = AnalysisSettings(kl_utterances=options.utterances)
-    with Decoder() as decoder, Workshop(model, options.model) as workshop:
-        analysis = analyse(model, split, workshop, decoder, settings, lambda line: print(line, file=sys.stderr)).analysis
+    with Decoder() as decoder, Workshop(model) as workshop, Telling() as telling:
+        check_split(split, workshop)
+        analysis = analyse(model, split, workshop, decoder, settings, telling).analysis
     if options.json:
         rows = {
             path: dict(zip(map(str, analysis.widths), row, strict=True))

@@ -1,6 +1,9 @@
 """`paredown convert` and `paredown export`: write a bundle, from a model or from a trial of a study."""
 
 import argparse
+import json
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +30,7 @@ def add(subparsers: Any) -> None:
     export.add_argument("study", type=Path, metavar="STUDY")
     which = export.add_mutually_exclusive_group(required=True)
     which.add_argument("--trial", type=int, metavar="N")
-    which.add_argument("--pick", choices=("knee", "smallest", "fastest", "best"), metavar="RULE", help="knee, smallest, fastest or best")
+    which.add_argument("--pick", metavar="RULE", help="knee, smallest, fastest or best, within the budgets")
     export.add_argument("--budget", action="append", default=[], metavar="NAME=LIMIT", help="size=12MB, latency@cpu=80ms, quality=-1.0")
     export.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     export.add_argument("--force", action="store_true", help="replace a bundle that is there")
@@ -69,31 +72,45 @@ def run_export(options: argparse.Namespace) -> int:
     else:
         trial = pick_trial(options.pick, trials, spec.objective_list, budgets_of(spec, options.budget))
     model = studied_model(spec, str(read_identity(options.study)["model"]))
-    return _write(model, trial.configuration, options, trial=trial.number)
+    figures = {name: figure.to_dict() for name, figure in (trial.outcome.measurements if trial.outcome else ())}
+    about = {"study": spec.name, "trial": trial.number, "label": trial.label, "target": str(read_identity(options.study)["target"])}
+    return _write(model, trial.configuration, options, {**about, "measurements": figures})
 
 
 def _read_configuration(path: Path) -> Configuration:
+    """A configuration file, or what `paredown show --json` printed, which holds one."""
     try:
-        return Configuration.from_json(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
+        inner = value["configuration"] if isinstance(value, dict) and isinstance(value.get("configuration"), dict) else value
+        return Configuration.from_json(json.dumps(inner))
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise BadInput(f"{path} is no configuration: {error}") from None
 
 
-def _write(model: "Model", configuration: Configuration, options: argparse.Namespace, *, trial: int | None = None) -> int:
-    from paredown.bundle import check_parity, write_bundle
+def _write(model: "Model", configuration: Configuration, options: argparse.Namespace, about: dict[str, Any] | None = None) -> int:
+    """Check parity with torch, write the bundle, say what it became. `about` goes into `measurements.json`, which counts for nothing."""
+    from paredown.bundle import ParityError, check_parity, write_bundle
     from paredown.compress.network import compress_model
-    from paredown.profilers.size import measure_size
+    from paredown.profilers.size import NOT_COUNTED, measure_ratios, measure_size
 
-    name = options.model if trial is None else f"{options.study.name}, trial {trial}"
     compressed = compress_model(model, configuration)
-    check = check_parity(model, compressed)
-    folder = write_bundle(model, compressed, options.output, name=str(name), force=options.force)
-    size = measure_size(folder)
+    try:
+        check = check_parity(model, compressed)
+    except ParityError as error:
+        print(f"paredown: {error}", file=sys.stderr)
+        return 1
+    folder = write_bundle(model, compressed, options.output, force=options.force)
+    if about is not None:
+        (folder / NOT_COUNTED).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    size_bytes, ratios = measure_size(folder).size_bytes, measure_ratios(folder, model.inference_parameters)
     if options.json:
-        figures = {"bundle": str(folder), "size_bytes": size.size_bytes, "files": dict(size.files), "parity": check.to_dict()}
-        print_json(figures if trial is None else {"trial": trial, **figures})
+        figures = {"bundle": str(folder), "size_bytes": size_bytes, "ratios": asdict(ratios), "parity": check.to_dict()}
+        print_json({"trial": about["trial"], **figures} if about else figures)
         return 0
-    print(f"{folder}: {megabytes(size.size_bytes)}; {check}")
+    made = f"trial {about['trial']} ({about['label']}) -> " if about else ""
+    ways = {"nominal bits": ratios.nominal_bits, "weight bytes": ratios.weight_bytes, "bundle bytes": ratios.bundle_bytes}
+    smaller = ", ".join(f"{ratio:.1f}x by {way}" for way, ratio in ways.items())
+    print(f"{made}{folder}: {megabytes(size_bytes)}, smaller than fp32 {smaller}; {check}")
     return 0

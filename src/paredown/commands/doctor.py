@@ -64,7 +64,8 @@ def _int8() -> Finding:
 
     machine = read_fingerprint(threads=1)
     flags = ", ".join(machine.instructions) or "none known"
-    vnni = any("vnni" in flag or "dotprod" in flag for flag in machine.instructions)
+    arm = "asimddp" in machine.instructions
+    vnni = arm or any("vnni" in flag or flag.startswith("amx_int8") for flag in machine.instructions)
     advice = "" if vnni else "none: without VNNI int8 products saturate and are slower; quality figures carry the instruction set"
     return Finding("processor", f"{machine.cpu}, {machine.cores} cores; {flags}", advice)
 

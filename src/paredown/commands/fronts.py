@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paredown.commands.printing import add_json, console, print_json, table
+from paredown.commands.printing import add_json, console, megabytes, print_json, table
 from paredown.errors import BadInput
 
 if TYPE_CHECKING:
     from paredown.profilers.measurement import Measurement
     from paredown.search.budget import Budget
     from paredown.search.front import FrontPoint
+    from paredown.search.outcome import Outcome
     from paredown.search.spec import StudySpec
     from paredown.search.trial import Trial
 
@@ -32,7 +33,7 @@ def add(subparsers: Any) -> None:
     add_json(show)
     show.set_defaults(run=run_show)
 
-    status = subparsers.add_parser("status", help="studies on this disk, their state and size")
+    status = subparsers.add_parser("status", help="studies on this disk: state, size, best point")
     status.add_argument("folder", type=Path, nargs="?", default=Path("runs"), metavar="DIR")
     add_json(status)
     status.set_defaults(run=run_status)
@@ -49,11 +50,11 @@ def read_study(folder: Path) -> tuple["StudySpec", tuple["Trial", ...]]:
 
 
 def budgets_of(spec: "StudySpec", options: Sequence[str]) -> tuple["Budget", ...]:
-    """The budgets of the command line, or the study's own where there are none."""
+    """The study's own budgets, those of the command line in their place where both name the same."""
     from paredown.search.budget import make_budget, parse_budget_option
 
-    given = tuple(make_budget(*parse_budget_option(option), spec.objectives.quality) for option in options)
-    return given or spec.budget_list
+    limits: dict[str, str | float] = dict(spec.budgets.given) | dict(parse_budget_option(option) for option in options)
+    return tuple(make_budget(name, limit, spec.objectives.quality) for name, limit in limits.items())
 
 
 def find_trial(trials: Sequence["Trial"], number: int) -> "Trial":
@@ -78,15 +79,14 @@ def run_front(options: argparse.Namespace) -> int:
     if options.json:
         print_json([{**point.to_dict(objectives), "configuration": json.loads(point.trial.configuration.to_json())} for point in chosen])
         return 0
-    columns = (
-        "trial",
-        "made of",
-        *(["on front"] if options.all else []),
-        *(_heading(objective.name, objective.unit) for objective in objectives),
-        "feasible",
+    on_front = ["on front"] if options.all else []
+    headings = [_heading(objective.name, objective.unit) for objective in objectives]
+    columns = ("trial", "made of", *on_front, *headings, "x at fixed tokens", "tokens", "feasible")
+    caption = (
+        f"{len(points)} trials complete, {sum(point.on_front for point in points)} on the front. "
+        "Quality is the difference to the uncompressed model; brackets hold 95 % intervals;\n"
+        "'x at fixed tokens' is latency over the uncompressed model's, both decoding the same number of tokens; tokens: mean decoded."
     )
-    counted = f"{len(points)} trials complete, {sum(point.on_front for point in points)} on the front"
-    caption = f"{counted}; quality is the difference to the uncompressed model (trial 0), in brackets its 95 % interval"
     result = table(f"front of {spec.name}", columns, (_row(point, objectives, options.all) for point in chosen), caption)
     result.columns[1].justify = "left"
     console().print(result)
@@ -107,7 +107,16 @@ def _row(point: "FrontPoint", objectives: Sequence[Any], with_front: bool) -> tu
         around = f" [{interval[0] / scale:.{digits}f}, {interval[1] / scale:.{digits}f}]" if interval else ""
         figures.append(shown + around)
     on_front = ["yes" if point.on_front else ""] if with_front else []
-    return (str(point.trial.number), describe(point.trial), *on_front, *figures, "yes" if point.feasible else "no")
+    feasible = "yes" if point.feasible else "no"
+    return (str(point.trial.number), describe(point.trial), *on_front, *figures, *_decoded(point.trial.outcome), feasible)
+
+
+def _decoded(outcome: "Outcome") -> tuple[str, str]:
+    """Latency over the reference's at a fixed number of tokens, and the mean tokens: a damaged model that stops early is not fast."""
+    measured = outcome.measurement_of
+    ratio = measured["latency_ms@cpu"].detail_of.get("fixed_tokens_ratio") if "latency_ms@cpu" in measured else None
+    tokens = measured["quality"].detail_of.get("tokens")
+    return (f"{ratio:.2f}" if isinstance(ratio, float) else "", f"{tokens:.1f}" if isinstance(tokens, float) else "")
 
 
 def describe(trial: "Trial") -> str:
@@ -143,10 +152,7 @@ def run_show(options: argparse.Namespace) -> int:
     screen = console()
     screen.print(f"trial {trial.number} of {spec.name}: {describe(trial)}; {trial.state}" + (f", {trial.reason}" if trial.reason else ""))
     if trial.outcome is not None:
-        rows = (
-            (n, f"{m.value:.6g}", m.unit, f"{m.ci95[0]:.6g} to {m.ci95[1]:.6g}" if m.ci95 else "") for n, m in trial.outcome.measurements
-        )
-        screen.print(table("measurements", ("", "value", "unit", "95 % interval"), rows))
+        screen.print(table("measurements", ("", "value", "unit", "95 % interval", "more"), map(_figures, trial.outcome.measurements)))
     screen.print(_layer_table(trial))
     return 0
 
@@ -154,11 +160,12 @@ def run_show(options: argparse.Namespace) -> int:
 def _figures(named: "tuple[str, Measurement]") -> tuple[str, ...]:
     name, figure = named
     around = f"{figure.ci95[0]:.6g} to {figure.ci95[1]:.6g}" if figure.ci95 else ""
-    return (name, f"{figure.value:.6g}", figure.unit, around)
+    more = ", ".join(f"{key} {value:.4g}" for key, value in figure.detail if isinstance(value, float) and name != "size_bytes")
+    return (name, f"{figure.value:.6g}", figure.unit, around, more)
 
 
 def _layer_table(trial: "Trial") -> Any:
-    """Bit-widths by block and role: a row for each block, a column for each role in it."""
+    """What was done to blocks and groups, how many layers have each bit-width, then a row for each layer."""
     configuration = trial.configuration
     rows = [(f"{stack} blocks kept", ", ".join(map(str, kept))) for stack, kept in configuration.keep]
     rows += [(f"{group}: zeros", f"{share:.0%}") for group, share in configuration.sparsity]
@@ -180,10 +187,14 @@ def run_status(options: argparse.Namespace) -> int:
         done = sum(trial.is_finished for trial in trials)
         state = "running" if held else ("finished" if done >= spec.search.trials else "stopped")
         best = StudyProgress(spec.objective_list, spec.budget_list).bests(trials)
-        rows.append((spec.name, state, f"{done}/{spec.search.trials}", best))
-        values.append({"study": str(database.parent), "state": state, "trials": done, "planned": spec.search.trials, "best": best})
+        size_bytes = sum(path.stat().st_size for path in database.parent.rglob("*") if path.is_file())
+        rows.append((spec.name, state, f"{done}/{spec.search.trials}", megabytes(size_bytes), best))
+        planned = spec.search.trials
+        values.append(
+            {"study": str(database.parent), "state": state, "trials": done, "planned": planned, "size_bytes": size_bytes, "best": best}
+        )
     if options.json:
         print_json(values)
         return 0
-    console().print(table(f"studies in {options.folder}", ("study", "state", "trials", "best so far"), rows))
+    console().print(table(f"studies in {options.folder}", ("study", "state", "trials", "on disk", "best so far"), rows))
     return 0

@@ -3,11 +3,12 @@
 import argparse
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paredown.commands.printing import add_json, console, megabytes, print_json, table
+from paredown.commands.printing import add_json, console, megabytes, positive, print_json, table
 from paredown.errors import BadInput
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ def add(subparsers: Any) -> None:
     evaluate = subparsers.add_parser("evaluate", help="BLEU, chrF, chrF++ and WER of a bundle or model, with intervals")
     evaluate.add_argument("subject", metavar="BUNDLE|MODEL")
     evaluate.add_argument("--data", required=True, metavar="DATA", help="manifest, folder or bundled:NAME/SPLIT")
-    evaluate.add_argument("--first", type=int, metavar="N", help="only the first N utterances")
-    evaluate.add_argument("--beam-size", type=int)
-    evaluate.add_argument("--workers", type=int, help="processes that decode (default: one for each core)")
+    evaluate.add_argument("--first", type=positive, metavar="N", help="only the first N utterances")
+    evaluate.add_argument("--beam-size", type=positive)
+    evaluate.add_argument("--workers", type=positive, help="processes that decode (default: one for each core)")
     evaluate.add_argument("--hypotheses", type=Path, metavar="FILE", help="write the hypotheses, one line each")
     add_json(evaluate)
     evaluate.set_defaults(run=run_evaluate)
@@ -31,11 +32,11 @@ def add(subparsers: Any) -> None:
     profile.add_argument("subject", metavar="BUNDLE|MODEL")
     profile.add_argument("--against", metavar="BUNDLE|MODEL", help="a reference, timed interleaved; ratios are taken to it")
     profile.add_argument("--data", default="bundled:tatoeba-en-de/search", metavar="DATA")
-    profile.add_argument("--first", type=int, default=32, metavar="N", help="only the first N utterances (default 32)")
-    profile.add_argument("--repeats", type=int, default=3)
-    profile.add_argument("--threads", type=int, default=1)
-    profile.add_argument("--fixed-tokens", type=int, default=16)
-    profile.add_argument("--beam-size", type=int)
+    profile.add_argument("--first", type=positive, default=32, metavar="N", help="only the first N utterances (default 32)")
+    profile.add_argument("--repeats", type=positive, default=5)
+    profile.add_argument("--threads", type=positive, default=1)
+    profile.add_argument("--fixed-tokens", type=positive, default=16)
+    profile.add_argument("--beam-size", type=positive)
     profile.add_argument("--seed", type=int, default=0)
     add_json(profile)
     profile.set_defaults(run=run_profile)
@@ -54,7 +55,7 @@ def opened(subject: str) -> Iterator[Path]:
     from paredown.trials.evaluation import UNCOMPRESSED
     from paredown.trials.workshop import Workshop
 
-    with Workshop(load_model(subject), subject) as workshop:
+    with Workshop(load_model(subject)) as workshop:
         yield workshop.build(UNCOMPRESSED)
 
 
@@ -67,6 +68,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
 
     split = open_data(options.data)
     split = split.first(options.first) if options.first else split
+    if options.hypotheses and not options.hypotheses.parent.is_dir():
+        raise BadInput(f"the folder of --hypotheses must exist, got {options.hypotheses}")
     with opened(options.subject) as bundle, Decoder(options.workers) as decoder:
         references = split.references(read_manifest(bundle).task)
         found = decoder.decode(bundle, split, Search(beam_size=options.beam_size))
@@ -89,18 +92,20 @@ def run_profile(options: argparse.Namespace) -> int:
     """Time the bundle on this machine and count its bytes."""
     from paredown.data import open_data
     from paredown.profilers.fingerprint import read_fingerprint
-    from paredown.profilers.latency import Effort
+    from paredown.profilers.latency import STRICT
     from paredown.profilers.size import measure_size
     from paredown.trials.timing import REFERENCE, Stopwatch, Timed
 
     split = open_data(options.data).first(options.first)
-    with opened(options.subject) as bundle, opened(options.against or options.subject) as reference:
-        candidates = {REFERENCE: Timed(reference, options.beam_size)}
+    with ExitStack() as stack:
+        bundle = stack.enter_context(opened(options.subject))
+        candidates = {REFERENCE: Timed(bundle, options.beam_size)}
         if options.against:
-            candidates["subject"] = Timed(bundle, options.beam_size)
-        with Stopwatch(options.threads) as stopwatch:
-            effort = Effort(repeats=options.repeats, warmup=3)
-            timed = stopwatch.time(candidates, split, effort, fixed_tokens=options.fixed_tokens, seed=options.seed)
+            reference = stack.enter_context(opened(options.against))
+            candidates = {REFERENCE: Timed(reference, options.beam_size), "subject": Timed(bundle, options.beam_size)}
+        stopwatch = stack.enter_context(Stopwatch(options.threads))
+        effort = replace(STRICT, repeats=options.repeats)
+        timed = stopwatch.time(candidates, split, effort, fixed_tokens=options.fixed_tokens, seed=options.seed)
         size = measure_size(bundle)
     latency = timed["subject" if options.against else REFERENCE]
     machine = read_fingerprint(threads=options.threads)
@@ -110,12 +115,14 @@ def run_profile(options: argparse.Namespace) -> int:
         print_json({**figures, **against, "target": json.loads(machine.to_json())})
         return 0
     assert latency.fixed is not None
-    columns = ("", "median ms", "95 % interval", "ratio", "95 % interval")
+    columns: tuple[str, ...] = ("", "median ms", "95 % interval", f"ratio to {options.against}", "95 % interval")
     rows = [_row("per utterance", latency.free), _row(f"at {options.fixed_tokens} tokens", latency.fixed)]
     caption = (
         f"{latency.free.runs} runs on {len(split)} utterances, {latency.free.tokens:.1f} tokens each, {options.threads} thread(s), "
         f"{machine.cpu}; {megabytes(size.size_bytes)} on disk"
     )
+    if not options.against:
+        columns, rows = columns[:3], [row[:3] for row in rows]
     console().print(table(options.subject, columns, rows, caption))
     return 0
 

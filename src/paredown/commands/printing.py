@@ -14,6 +14,17 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print figures as JSON instead of a table")
 
 
+def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"a count must be a whole number of at least 1, got {text!r}")
+    return value
+
+
 def print_json(value: Any) -> None:
     """One JSON document on stdout, keys in the order given."""
     json.dump(value, sys.stdout, indent=2, ensure_ascii=False)

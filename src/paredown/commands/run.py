@@ -1,18 +1,22 @@
 """`paredown run`: start or resume a study."""
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from paredown.commands.printing import add_json, print_json
+from paredown.commands.printing import add_json, positive, print_json
 from paredown.errors import BadInput
+
+if TYPE_CHECKING:
+    from paredown.search.spec import StudySpec
 
 
 def add(subparsers: Any) -> None:
     parser = subparsers.add_parser("run", help="start or resume a study")
     parser.add_argument("study", metavar="STUDY.toml|MODEL", help="a study file, or a model to study with default settings")
     parser.add_argument("--data", metavar="DIR", help="with MODEL: a folder with analysis and search splits")
-    parser.add_argument("--trials", type=int, metavar="N")
+    parser.add_argument("--trials", type=positive, metavar="N")
     parser.add_argument("--time", metavar="10m", help="time of the whole study, the analysis inside")
     parser.add_argument("--budget", action="append", default=[], metavar="NAME=LIMIT", help="size=12MB, latency@cpu=80ms, quality=-1.0")
     parser.add_argument("--seed", type=int)
@@ -23,17 +27,28 @@ def add(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the study to its end and say where it stands."""
-    from rich.console import Console
-
+    from paredown.commands.telling import Telling
+    from paredown.search.loop import Standing
     from paredown.search.progress import StudyProgress
     from paredown.search.study_file import change_spec
     from paredown.trials.study_run import conduct, default_folder
 
-    spec = change_spec(_spec(options), trials=options.trials, time=options.time, budgets=options.budget, seed=options.seed)
+    spec = anchored(change_spec(_spec(options), trials=options.trials, time=options.time, budgets=options.budget, seed=options.seed))
     folder = options.output or default_folder(spec)
-    console = Console(stderr=True, highlight=False)
-    with StudyProgress(spec.objective_list, spec.budget_list, console) as progress:
-        finished = conduct(spec, folder, progress, lambda line: console.print(line, soft_wrap=True))
+    with ExitStack() as shown:
+        telling = shown.enter_context(Telling())
+        progress = StudyProgress(spec.objective_list, spec.budget_list)
+        begun = False
+
+        def watch(standing: Standing) -> None:
+            nonlocal begun
+            if not begun:
+                telling.stop()
+                shown.enter_context(progress)
+                begun = True
+            progress(standing)
+
+        finished = conduct(spec, folder, watch, telling)
     if options.json:
         figures = {"study": str(folder), "why": finished.why, "analysis_seconds": finished.analysis_seconds, "seconds": finished.seconds}
         print_json(figures)
@@ -42,11 +57,24 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _spec(options: argparse.Namespace) -> Any:
+def anchored(spec: "StudySpec") -> "StudySpec":
+    """The study with absolute paths, so that it can be resumed and exported from any folder."""
+
+    def absolute(path: str | None) -> str | None:
+        return str(Path(path).absolute()) if path and not path.startswith("bundled:") else path
+
+    data = {name: absolute(path) for name, path in spec.data.model_dump().items()}
+    model = spec.model.model_copy(update={"path": absolute(spec.model.path)})
+    return spec.model_copy(update={"model": model, "data": spec.data.model_copy(update=data)})
+
+
+def _spec(options: argparse.Namespace) -> "StudySpec":
     """The study of a file, or default settings for a model."""
     from paredown.search.study_file import make_spec, read_spec
 
     if options.study.endswith(".toml"):
+        if options.data:
+            raise BadInput(f"--data goes with a model; a study file names its own data, got --data {options.data} with {options.study}")
         return read_spec(Path(options.study))
     name = options.study.rstrip("/").rpartition("/")[2].rpartition(":")[2]
     data = {}

@@ -13,7 +13,7 @@ def add(subparsers: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from paredown.search.spec import StudySpec
+    from paredown.search.study_file import spec_schema
 
-    print_json(StudySpec.model_json_schema())
+    print_json(spec_schema())
     return 0

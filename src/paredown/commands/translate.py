@@ -6,15 +6,15 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from paredown.commands.printing import add_json, print_json
+from paredown.commands.printing import add_json, positive, print_json
 
 
 def add(subparsers: Any) -> None:
     parser = subparsers.add_parser("translate", help="run a bundle on audio files")
     parser.add_argument("bundle", type=Path)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.wav")
-    parser.add_argument("--threads", type=int, default=1, help="threads of onnxruntime (default 1)")
-    parser.add_argument("--beam-size", type=int, help="beams (default: the bundle's own)")
+    parser.add_argument("--threads", type=positive, default=1, help="threads of onnxruntime (default 1)")
+    parser.add_argument("--beam-size", type=positive, help="beams (default: the bundle's own)")
     parser.add_argument("--maxlenratio", type=float, default=0.0, help="as in ESPnet: 0 = until ended, negative = absolute")
     add_json(parser)
     parser.set_defaults(run=run)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from paredown.compress.prune import survivors
 from paredown.compress.quantize import quantize
 from paredown.compress.tensors import Array, Quantized, Tensor
+from paredown.errors import BadInput
 from paredown.space.axes.layers import is_kept
 from paredown.space.configuration import Configuration
 from paredown.space.inventory import Inventory
@@ -42,8 +43,8 @@ def compress(
 
     `state` maps parameter names to float32 arrays, `groups` module groups to the names of the parameters they rank and prune.
     A layer absent from the configuration's bits stays float32, zeros included. `memo` must belong to this one state; it is filled.
-    Raises ValueError if the configuration names what the model does not have: a block, a layer, a group; or gives bits to a layer of
-    a dropped block.
+    Raises BadInput if the configuration names what the model does not have: a block, a layer, a group; or gives bits to a layer of
+    a dropped block. Raises ValueError if the weights do not fit the inventory.
     """
     keep = _resolved_keep(inventory, configuration)
     _check_names(inventory, groups, configuration)
@@ -74,7 +75,7 @@ def _resolved_keep(inventory: Inventory, configuration: Configuration) -> dict[s
     keep = {stack: tuple(range(blocks)) for stack, blocks in inventory.blocks}
     for stack, indices in configuration.keep:
         if stack not in keep or indices[0] < 0 or indices[-1] >= len(keep[stack]):
-            raise ValueError(f"kept blocks must be blocks of the model's {stack}, 0 to {len(keep.get(stack, ())) - 1}, got {indices}")
+            raise BadInput(f"kept blocks must be blocks of the model's {stack}, 0 to {len(keep.get(stack, ())) - 1}, got {indices}")
         keep[stack] = indices
     return keep
 
@@ -82,13 +83,13 @@ def _resolved_keep(inventory: Inventory, configuration: Configuration) -> dict[s
 def _check_names(inventory: Inventory, groups: Mapping[str, tuple[str, ...]], configuration: Configuration) -> None:
     for path, _ in configuration.bits:
         if path not in inventory.by_path:
-            raise ValueError(f"bits must name layers of the model, got {path!r}")
+            raise BadInput(f"bits must name layers of the model, got {path!r}")
         if not is_kept(path, configuration):
-            raise ValueError(f"bits must name layers of kept blocks, got {path!r}")
+            raise BadInput(f"bits must name layers of kept blocks, got {path!r}")
     for group, _ in configuration.sparsity:
         if not groups.get(group):
             present = ", ".join(name for name, members in groups.items() if members)
-            raise ValueError(f"sparsity must name a module group of the model ({present}), got {group!r}")
+            raise BadInput(f"sparsity must name a module group of the model ({present}), got {group!r}")
 
 
 def _masks(state: Mapping[str, Array], groups: Mapping[str, tuple[str, ...]], configuration: Configuration) -> dict[str, Mask]:

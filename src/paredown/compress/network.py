@@ -23,8 +23,12 @@ def state_of(model: "Model") -> dict[str, Array]:
 
 
 def compress_model(model: "Model", configuration: Configuration, memo: Memo | None = None) -> CompressedModel:
-    """The weights that this configuration leaves of the model; arguments and errors as in `compress`."""
-    return compress(state_of(model), model.inventory(), group_parameters(model.network), configuration, memo)
+    """The weights that this configuration leaves of the model; arguments and errors as in `compress`.
+
+    Sparsity ranks the weights of a group's layers and norms, as torch's pruning of `weight` does; biases stay.
+    """
+    groups = {group: tuple(name for name in names if name.endswith(".weight")) for group, names in group_parameters(model.network).items()}
+    return compress(state_of(model), model.inventory(), groups, configuration, memo)
 
 
 def dense_network(model: "Model", compressed: CompressedModel) -> "Network":

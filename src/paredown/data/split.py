@@ -1,7 +1,8 @@
 """A split: utterances in a fixed order, each with its audio file and one reference.
 
 Three forms are read: a JSONL manifest, a TSV manifest with a header line (keys `id`, `audio`, `text`, `translation`; audio
-paths relative to the manifest), and a Kaldi-style folder as ESPnet dumps it (`wav.scp`, `text`, `text.<lang>`).
+paths relative to the manifest), and a Kaldi-style folder as ESPnet dumps it (`wav.scp`, `text`, `text.<lang>`; audio paths
+relative to the folder or, as ESPnet writes them, to the working folder).
 """
 
 import csv
@@ -66,9 +67,8 @@ def load_split(path: str | Path) -> Split:
     """
     path = Path(path)
     if path.is_dir():
-        bundled = path / "manifest.jsonl"
-        rows = _jsonl_rows(bundled) if bundled.exists() else _kaldi_rows(path)
-        source = bundled if bundled.exists() else path / "wav.scp"
+        manifest = path / "manifest.jsonl"
+        rows, source = (_jsonl_rows(manifest), manifest) if manifest.exists() else (_kaldi_rows(path), path / "wav.scp")
     elif path.suffix in (".jsonl", ".tsv"):
         rows, source = (_jsonl_rows if path.suffix == ".jsonl" else _tsv_rows)(path), path
     else:
@@ -101,8 +101,9 @@ def _checked(rows: Iterable[tuple[int, Mapping[str, str | None]]], source: Path)
 
 
 def _lines(path: Path) -> list[str]:
+    """Lines end where files end them; U+2028 and its like, which `splitlines` also takes for ends, stay inside."""
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -133,6 +134,8 @@ def _kaldi_rows(folder: Path) -> Iterator[tuple[int, Mapping[str, str | None]]]:
     for number, (identity, audio) in enumerate(_kaldi_table(folder / "wav.scp", required=True).items(), 1):
         if audio.endswith("|"):
             raise BadInput(f"{folder / 'wav.scp'}, line {number}: commands are not run; give a file instead of {audio!r}")
+        if not (folder / audio).is_file() and Path(audio).is_file():  # ESPnet dumps name files from the recipe's root
+            audio = str(Path(audio).absolute())
         yield number, {"id": identity, "audio": audio, "text": texts.get(identity), "translation": translations.get(identity)}
 
 

@@ -55,7 +55,7 @@ def find_group(name: str) -> str:
 
 
 def group_parameters(network: Network) -> dict[str, tuple[str, ...]]:
-    """Parameter names of every group that inference needs, norms and biases included, in the order of `GROUPS`."""
+    """Names of the inference parameters of every group, norms and biases included, in the order of `GROUPS`."""
     grouped: dict[str, list[str]] = {group: [] for group in GROUPS}
     for name, _ in inference_parameters(network):
         grouped[find_group(name)].append(name)
@@ -63,9 +63,8 @@ def group_parameters(network: Network) -> dict[str, tuple[str, ...]]:
 
 
 def inference_parameters(network: Network) -> Iterator[tuple[str, torch.nn.Parameter]]:
-    """Names and parameters without an ST model's source CTC, in network order."""
-    source = {id(parameter) for parameter in network.source_ctc.parameters()} if network.source_ctc is not None else set()
-    return ((name, parameter) for name, parameter in network.named_parameters() if id(parameter) not in source)
+    """Names and parameters of encoder and decoder, in network order: what a bundle computes. No bundle carries a CTC head."""
+    return ((name, parameter) for name, parameter in network.named_parameters() if find_group(name) != "ctc")
 
 
 def build_inventory(network: Network) -> Inventory:

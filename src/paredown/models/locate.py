@@ -1,37 +1,27 @@
 """Where the files of a model are: `bundled:NAME` or a folder, its config, its one weights file, its tokenizer."""
 
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from paredown.data.bundled import PREFIX, bundled_folder
 from paredown.models.errors import ModelError
 
-BUNDLED = "bundled:"
 CONFIG = "config.yaml"
 
 
 def locate_model(path: str | Path) -> Path:
-    """The folder of a model; raises ModelError if there is none."""
+    """The folder of a model; raises ModelError if there is none, BadInput if nothing bundled has that name."""
     text = str(path)
-    folder = _locate_bundled(text) if text.startswith(BUNDLED) else Path(path)
+    folder = bundled_folder(text) / "model" if text.startswith(PREFIX) else Path(path)
     if not folder.is_dir():
         found = "a file" if folder.exists() else "not there"
         raise ModelError(f"a model must be a folder with {CONFIG} and *.pth, got {text}, which is {found}")
     if not (folder / CONFIG).is_file():
         raise ModelError(f"a model folder must hold {CONFIG}, got {text} without it")
     return folder
-
-
-def _locate_bundled(reference: str) -> Path:
-    root = Path(str(files("paredown.bundled")))
-    known = sorted(found.parent.name for found in root.glob("*/model"))
-    name = reference.removeprefix(BUNDLED)
-    if name not in known:
-        raise ModelError(f"a bundled model must be one of {', '.join(known) or '(none is installed)'}, got {name!r}")
-    return root / name / "model"
 
 
 def locate_weights(folder: Path) -> Path:

@@ -28,8 +28,8 @@ SOS_EOS = "<sos/eos>"
 class Model:
     """One loaded checkpoint. `network` is in evaluation mode, float32; `digest` is the SHA-256 of config and weights file.
 
-    `dropped` names the training-only parts of the config that inference leaves out; the weights of a source CTC among them stay in
-    `network.ctc`. `source_tokens` is empty for ASR, `bpe_model` None unless `token_type` is "bpe".
+    `dropped` names the parts of the config that inference leaves out; the weights of CTC heads among them stay in the network.
+    `source_tokens` is empty for ASR, `bpe_model` None unless `token_type` is "bpe".
     """
 
     path: Path
@@ -53,7 +53,7 @@ class Model:
 
     @cached_property
     def inference_parameters(self) -> int:
-        """Parameters of encoder, decoder and, where there is one, the CTC over the output text."""
+        """Parameters of encoder and decoder."""
         return sum(parameter.numel() for _, parameter in inference_parameters(self.network))
 
     @torch.no_grad()
@@ -78,7 +78,10 @@ class Model:
 
 
 def load_model(path: str | Path) -> Model:
-    """An ESPnet ST or ASR checkpoint folder, or `bundled:NAME`; raises ModelError, one line that names the rule and the value."""
+    """An ESPnet ST or ASR checkpoint folder, or `bundled:NAME`.
+
+    Raises ModelError, one line that names the rule and the value; BadInput if nothing bundled has that name.
+    """
     folder = locate_model(path)
     weights_file = locate_weights(folder)
     config = read_config(folder)
@@ -95,7 +98,7 @@ def load_model(path: str | Path) -> Model:
         config=config,
         network=network.eval(),
         tokens=tokens,
-        source_tokens=tuple(str(token) for token in config.get("src_token_list") or ()),
+        source_tokens=read_tokens(config, "src_token_list") if config.get("src_token_list") else (),
         token_type=token_type,
         bpe_model=locate_tokenizer(folder, config),
         normalization=config.get("normalize", "utterance_mvn"),

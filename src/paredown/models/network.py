@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from typeguard import TypeCheckError
 
 from paredown.models.errors import ModelError
 from paredown.models.espnet import (
@@ -26,6 +25,7 @@ from paredown.models.espnet import (
     UtteranceMVN,
 )
 from paredown.models.frontend import FrontendSettings, LogMelFrontend, read_frontend
+from paredown.models.section import read_number, read_section
 
 Task = Literal["st", "asr"]
 ENCODERS = {"conformer": ConformerEncoder, "transformer": TransformerEncoder, "e_branchformer": EBranchformerEncoder}
@@ -58,7 +58,7 @@ class Network(torch.nn.Module):
 
     @property
     def output_ctc(self) -> CTC | None:
-        """The CTC over the output text, which decoding may use; an ST model's source CTC is not it."""
+        """The CTC over the output text, for joint decoding; no bundle carries it. An ST model's source CTC is not it."""
         return self.st_ctc if self.task == "st" else self.ctc
 
     @property
@@ -88,7 +88,7 @@ def build_network(config: Mapping[str, Any]) -> Network:
     width = encoder.output_size()
     return Network(
         task,
-        LogMelFrontend(frontend),
+        _construct("frontend_conf", LogMelFrontend, frontend),
         _build_normalization(config, frontend),
         encoder,
         _build_decoder(config, width),
@@ -112,22 +112,28 @@ def read_tokens(config: Mapping[str, Any], key: str) -> tuple[str, ...]:
 
 def has_source_ctc(config: Mapping[str, Any]) -> bool:
     """Whether an ST config trains a CTC on the source text."""
-    conf = config.get("model_conf") or {}
-    return read_task(config) == "st" and conf.get("asr_weight", 0.0) > 0 and conf.get("mtlalpha", 0.0) > 0
+    return read_task(config) == "st" and _read_weight(config, "asr_weight") > 0 and _read_weight(config, "mtlalpha") > 0
+
+
+def _read_weight(config: Mapping[str, Any], key: str, default: float = 0.0) -> float:
+    """The weight of one of training's losses, which says whether its part is there."""
+    return read_number(f"model_conf.{key}", read_section(config, "model_conf").get(key, default))
 
 
 def dropped_parts(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The parts of the config that only training uses, under their config names."""
-    conf, parts = config.get("model_conf") or {}, []
+    """The parts of the config that are left out: what only training uses, and the CTC over the output text, which no bundle carries."""
+    parts = []
     if config.get("specaug"):
         parts.append("specaug")
     if read_task(config) == "st":
-        if conf.get("asr_weight", 0.0) > 0 and conf.get("mtlalpha", 0.0) < 1.0 and config.get("extra_asr_decoder"):
+        if _read_weight(config, "asr_weight") > 0 and _read_weight(config, "mtlalpha") < 1.0 and config.get("extra_asr_decoder"):
             parts.append("extra_asr_decoder")
-        if conf.get("mt_weight", 0.0) > 0 and config.get("extra_mt_decoder"):
+        if _read_weight(config, "mt_weight") > 0 and config.get("extra_mt_decoder"):
             parts.append("extra_mt_decoder")
         if has_source_ctc(config):
             parts.append("source_ctc")
+    if _has_output_ctc(config):
+        parts.append("output_ctc")
     return tuple(parts)
 
 
@@ -135,14 +141,14 @@ def _reject_unsupported(config: Mapping[str, Any]) -> None:
     for key in _ABSENT:
         if config.get(key):
             raise ModelError(f"{key} must be absent, got {config[key]!r}")
-    encoder, conf = config.get("encoder", "rnn"), config.get("encoder_conf") or {}
-    if encoder not in ENCODERS:
+    encoder, conf = config.get("encoder", "rnn"), read_section(config, "encoder_conf")
+    if encoder not in tuple(ENCODERS):  # a list has no hash
         raise ModelError(f"encoder must be one of {', '.join(ENCODERS)}, got {encoder!r}")
     if conf.get("input_layer", "conv2d") not in INPUT_LAYERS:
         raise ModelError(f"encoder_conf.input_layer must be one of {', '.join(INPUT_LAYERS)}, got {conf.get('input_layer')!r}")
     if conf.get("interctc_use_conditioning") or conf.get("ctc_trim"):
         raise ModelError("encoder_conf must not feed CTC posteriors back (interctc_use_conditioning, ctc_trim), got true")
-    decoder, decoder_conf = config.get("decoder", "rnn"), config.get("decoder_conf") or {}
+    decoder, decoder_conf = config.get("decoder", "rnn"), read_section(config, "decoder_conf")
     if decoder != "transformer":
         raise ModelError(f"decoder must be 'transformer', got {decoder!r}")
     if decoder_conf.get("input_layer", "embed") != "embed":
@@ -153,26 +159,26 @@ def _reject_unsupported(config: Mapping[str, Any]) -> None:
 
 def _build_encoder(config: Mapping[str, Any], frontend: FrontendSettings) -> Any:
     encoder = config["encoder"]
-    return _construct(f"encoder_conf of {encoder}", ENCODERS[encoder], frontend.n_mels, **(config.get("encoder_conf") or {}))
+    return _construct(f"encoder_conf of {encoder}", ENCODERS[encoder], frontend.n_mels, **read_section(config, "encoder_conf"))
 
 
 def _build_decoder(config: Mapping[str, Any], width: int) -> TransformerDecoder:
     vocabulary = len(read_tokens(config, "token_list"))
-    return _construct("decoder_conf of transformer", TransformerDecoder, vocabulary, width, **(config.get("decoder_conf") or {}))
+    return _construct("decoder_conf of transformer", TransformerDecoder, vocabulary, width, **read_section(config, "decoder_conf"))
 
 
 def _construct(what: str, kind: Callable[..., Any], *arguments: Any, **conf: Any) -> Any:
-    """An ESPnet module; what its constructor refuses is the config's fault."""
+    """A module of the network; what its constructor refuses is the config's fault, whichever error ESPnet, torch or librosa raises."""
     try:
         return kind(*arguments, **conf)
-    except (TypeError, ValueError, AssertionError, NotImplementedError, TypeCheckError) as error:
+    except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{what} must fit ESPnet's {kind.__name__}, got: {reason}") from error
+        raise ModelError(f"{what} must fit {kind.__name__}, got: {reason}") from error
 
 
 def _build_normalization(config: Mapping[str, Any], frontend: FrontendSettings) -> torch.nn.Module | None:
     kind = config.get("normalize", "utterance_mvn")
-    conf = {key: value for key, value in (config.get("normalize_conf") or {}).items() if key != "stats_file"}
+    conf = {key: value for key, value in read_section(config, "normalize_conf").items() if key != "stats_file"}
     if kind == "global_mvn":
         return _build_global_mvn(frontend.n_mels, conf)
     if kind is None:
@@ -192,16 +198,22 @@ def _build_global_mvn(n_mels: int, conf: Mapping[str, Any]) -> torch.nn.Module:
 
 def _build_ctc(config: Mapping[str, Any], task: Task, width: int) -> CTC | None:
     if task == "st":
-        return CTC(len(read_tokens(config, "src_token_list")), width, **_ctc_conf(config)) if has_source_ctc(config) else None
-    weight = (config.get("model_conf") or {}).get("ctc_weight", 0.5)
-    return CTC(len(read_tokens(config, "token_list")), width, **_ctc_conf(config)) if weight > 0 else None
+        return _construct_ctc(config, "src_token_list", width) if has_source_ctc(config) else None
+    return _construct_ctc(config, "token_list", width) if _has_output_ctc(config) else None
 
 
 def _build_translation_ctc(config: Mapping[str, Any], task: Task, width: int) -> CTC | None:
-    weight = (config.get("model_conf") or {}).get("st_mtlalpha", 0.0)
-    return CTC(len(read_tokens(config, "token_list")), width, **_ctc_conf(config)) if task == "st" and weight > 0 else None
+    return _construct_ctc(config, "token_list", width) if task == "st" and _has_output_ctc(config) else None
 
 
-def _ctc_conf(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The CTC settings without the loss flavour, which inference does not use and which may need packages that are not here."""
-    return {key: value for key, value in (config.get("ctc_conf") or {}).items() if key in ("dropout_rate", "reduce", "ignore_nan_grad")}
+def _has_output_ctc(config: Mapping[str, Any]) -> bool:
+    key, default = ("st_mtlalpha", 0.0) if read_task(config) == "st" else ("ctc_weight", 0.5)
+    return _read_weight(config, key, default) > 0
+
+
+def _construct_ctc(config: Mapping[str, Any], tokens: str, width: int) -> CTC:
+    """Without the loss flavour, which inference does not use and which may need packages that are not here."""
+    known = ("dropout_rate", "reduce", "ignore_nan_grad")
+    conf = {key: value for key, value in read_section(config, "ctc_conf").items() if key in known}
+    ctc: CTC = _construct("ctc_conf", CTC, len(read_tokens(config, tokens)), width, **conf)
+    return ctc

@@ -1,6 +1,7 @@
 """Weights into a network: plain tensors only, upcast to float32, and nothing missing, left over or of another shape."""
 
-import pickle
+import re
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,16 +12,20 @@ from paredown.models.errors import ModelError
 
 _DERIVED = frozenset({"frontend.logmel.melmat"})  # follows from the config: old checkpoints may lack it
 _TRAINING_ONLY = ("extra_asr_decoder.", "extra_mt_decoder.")
+# How torch's safe unpickler names a class or function that it refuses; text and random bytes rarely spell such a name.
+_REFUSED = re.compile(r"GLOBAL (\w+(?:\.\w+)*) (?:was not an allowed global|whose module)")
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint, floating point as float32; raises ModelError for anything but a mapping of tensors."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ModelError(f"a checkpoint must hold tensors only, got {path}: {_explain(error)}") from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
-        raise ModelError(f"a checkpoint must be a readable torch file, got {path}: {_first_line(error)}") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on pickle protocols: such a file is read or refused below
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ModelError(f"a checkpoint must be a readable file, got {path}: {error.strerror or type(error).__name__}") from error
+    except Exception as error:  # the unpickler lets whatever random bytes lead to escape: IndexError, UnicodeDecodeError, struct.error, …
+        raise ModelError(_explain(path, error)) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelError(f"a checkpoint must map names to tensors, got {_describe(state)} in {path}")
     return {str(name): value.float() if value.is_floating_point() else value for name, value in state.items()}
@@ -58,13 +63,9 @@ def _describe(state: object) -> str:
     return f"a {type(value).__name__} under {name!r}"
 
 
-def _explain(error: Exception) -> str:
+def _explain(path: Path, error: Exception) -> str:
     """What the safe unpickler met; its own message runs over many lines and advises to switch safety off."""
-    for line in str(error).splitlines():
-        if "GLOBAL" in line or "Unsupported" in line:
-            return "it would run code (" + line.split("GLOBAL ")[-1].split(" was")[0].strip() + ")"
-    return "it is not a torch file"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+    refused = _REFUSED.search(str(error))
+    if refused:
+        return f"a checkpoint must hold tensors only, got {path}: it would run code ({refused[1]})"
+    return f"weights must be tensors as torch.save writes them, got {path}, which is no checkpoint torch can read"

@@ -3,20 +3,17 @@
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from paredown.errors import BadInput
 from paredown.recover.batch import Position
-
-if TYPE_CHECKING:
-    from paredown.recover.trainer import Run
+from paredown.recover.run import Run
 
 FILE = "checkpoint.pt"
 
 
-def save_run(run: "Run", folder: Path) -> Path:
+def save_run(run: Run, folder: Path) -> Path:
     """Writes the run to `folder`/checkpoint.pt; a kill at any moment leaves the old file or the new one."""
     folder.mkdir(parents=True, exist_ok=True)
     target, part = folder / FILE, folder / f"{FILE}.part"
@@ -33,7 +30,7 @@ def save_run(run: "Run", folder: Path) -> Path:
     return target
 
 
-def restore_run(run: "Run", folder: Path) -> None:
+def restore_run(run: Run, folder: Path) -> None:
     """Puts a saved run back in place; raises BadInput if `folder` holds none."""
     path = folder / FILE
     if not path.exists():

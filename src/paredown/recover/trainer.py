@@ -20,6 +20,7 @@ from paredown.recover.cpu_layers import speed_up
 from paredown.recover.dropout import POOL_VALUES
 from paredown.recover.loss import JointLoss, LossWeights, joint_loss
 from paredown.recover.masking import Masking, mask_features
+from paredown.recover.run import Run
 from paredown.recover.schedule import Schedule
 
 BatchSource = Callable[[Position], Iterator[Batch]]
@@ -41,17 +42,6 @@ class TrainSettings:
     log_every_steps: int = 50
     save_every_s: float = 180.0
     dropout_pool_values: int = POOL_VALUES
-
-
-@dataclass
-class Run:
-    """A training run in memory: what a checkpoint holds."""
-
-    network: Network
-    optimizer: torch.optim.Optimizer
-    average: Average
-    step: int = 0
-    position: Position = field(default_factory=Position)
 
 
 def train(network: Network, batches: BatchSource, settings: TrainSettings, folder: Path, *, resume: bool = False) -> Run:

@@ -147,7 +147,6 @@ class FileRecord:
 class Manifest:
     """What the runtime needs of `manifest.json`. `least_frames`: the fewest feature frames that the encoder's subsampling takes."""
 
-    model: str
     task: str
     token_type: TokenType
     sos: int
@@ -167,7 +166,6 @@ class Manifest:
         if model["token_type"] not in get_args(TokenType):
             raise ValueError(f"token_type must be one of {', '.join(get_args(TokenType))}, got {model['token_type']!r}")
         return cls(
-            model=model["name"],
             task=model["task"],
             token_type=model["token_type"],
             sos=int(model["sos"]),

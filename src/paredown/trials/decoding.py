@@ -4,10 +4,8 @@ One utterance a call, because int8 activations share one scale per call: a batch
 started fresh (spawn) and import nothing but the runtime, so a worker is small and holds no torch.
 """
 
-import multiprocessing
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from paredown.data import Split
+from paredown.trials.workers import worker_pool
 
 if TYPE_CHECKING:
     from paredown.runtime import Translator
@@ -44,7 +43,7 @@ class Decoder:
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers or len(os.sched_getaffinity(0))
-        self._pool = ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn"))
+        self._pool = worker_pool(self.workers)
 
     def __enter__(self) -> Self:
         return self

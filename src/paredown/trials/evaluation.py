@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paredown.data import Split
-from paredown.profilers.latency import Effort, Latency
+from paredown.profilers.latency import CHEAP, Latency
 from paredown.profilers.measurement import Measurement
 from paredown.profilers.size import measure_size
 from paredown.quality import paired_difference, score
@@ -15,18 +15,25 @@ from paredown.trials.timing import REFERENCE, Stopwatch, Timed
 from paredown.trials.workshop import Workshop
 
 UNCOMPRESSED = Configuration(scheme=Scheme(kernel="fp32"))
-TIMED_UTTERANCES = 12
+TIMED_UTTERANCES = 24
 FIXED_TOKENS = 16
-IN_SEARCH = Effort(repeats=2, warmup=1)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The uncompressed model as it was measured on this machine: what trials are compared with."""
+    """The uncompressed model as it was measured on this machine: what trials are compared with.
+
+    `latency` is what was timed in this run, None where `latency_ms` was known from an earlier one.
+    """
 
     bundle: Path
-    hypotheses: tuple[str, ...]
+    found: tuple[Hypothesis, ...]
     latency_ms: float
+    latency: Latency | None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(hypothesis.text for hypothesis in self.found)
 
 
 class Evaluator:
@@ -58,21 +65,23 @@ class Evaluator:
         """The uncompressed bundle, built, decoded and timed when it is first asked for."""
         if self._reference is None:
             bundle = self._workshop.build(UNCOMPRESSED)
-            texts = tuple(found.text for found in self._decoder.decode(bundle, self._split))
-            latency_ms = self._known_latency_ms or self._time(bundle, bundle).free.median_ms
-            self._reference = Reference(bundle, texts, latency_ms)
+            found = self._decoder.decode(bundle, self._split)
+            latency = None if self._known_latency_ms else self.time(bundle, bundle)
+            latency_ms = latency.free.median_ms if latency else float(self._known_latency_ms or 0.0)
+            self._reference = Reference(bundle, found, latency_ms, latency)
         return self._reference
 
     def __call__(self, configuration: Configuration, number: int) -> Outcome:
         """Build the bundle of `configuration`, measure it and throw it away."""
         reference = self.reference
         bundle = self._workshop.build(configuration)
+        itself = bundle == reference.bundle
         try:
-            found = self._decoder.decode(bundle, self._split)
-            latency = self._time(bundle, reference.bundle)
+            found = reference.found if itself else self._decoder.decode(bundle, self._split)
+            latency = (reference.latency if itself else None) or self.time(bundle, reference.bundle)
             size = measure_size(bundle).to_measurement()
         finally:
-            if bundle != reference.bundle:
+            if not itself:
                 self._workshop.discard(configuration)
         quality = self._quality(found, reference)
         return Outcome((*quality, ("latency_ms@cpu", on_one_scale(latency, reference.latency_ms)), ("size_bytes", size)))
@@ -80,7 +89,7 @@ class Evaluator:
     def _quality(self, found: tuple[Hypothesis, ...], reference: Reference) -> list[tuple[str, Measurement]]:
         """The difference to the uncompressed model in the study's metric, and the scores themselves."""
         texts = [hypothesis.text for hypothesis in found]
-        difference = paired_difference(self._metric, texts, reference.hypotheses, self._references)
+        difference = paired_difference(self._metric, texts, reference.texts, self._references)
         unit = {"chrf": "chrF", "bleu": "BLEU"}[self._metric]
         detail = (
             ("tokens", sum(len(hypothesis.ids) for hypothesis in found) / len(found)),
@@ -93,9 +102,10 @@ class Evaluator:
             rows.append((metric, Measurement(result.value, name, samples=len(found), detail=(("signature", result.signature),))))
         return rows
 
-    def _time(self, bundle: Path, reference: Path) -> Latency:
+    def time(self, bundle: Path, reference: Path) -> Latency:
+        """Latency of a bundle beside the reference, on a few utterances of the split, as often as a search can afford."""
         candidates = {REFERENCE: Timed(reference)} | ({"candidate": Timed(bundle)} if bundle != reference else {})
-        timed = self._stopwatch.time(candidates, self._timed, IN_SEARCH, fixed_tokens=FIXED_TOKENS, seed=self._seed)
+        timed = self._stopwatch.time(candidates, self._timed, CHEAP, fixed_tokens=FIXED_TOKENS, seed=self._seed)
         return timed["candidate" if bundle != reference else REFERENCE]
 
 
@@ -105,6 +115,8 @@ def on_one_scale(latency: Latency, reference_ms: float) -> Measurement:
     What the clock said in this trial stays in the detail as `clock_median`.
     """
     raw = latency.to_measurement()
+    if latency.free.ratio_ci95 == (1.0, 1.0):  # the reference itself: its interval is that of its own median
+        return raw
     low, high = latency.free.ratio_ci95
     return replace(
         raw,

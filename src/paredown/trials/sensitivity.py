@@ -1,20 +1,20 @@
 """The analysis a study needs, on the analysis split, from the cache where it was made before.
 
-What is measured: the KL table of every layer at every bit-width, on the first utterances (teacher-forced on the uncompressed bundle's own
-hypotheses), and the order in which decoder blocks go, by chrF of the bundle without them.
+What is measured: the KL table of every layer at every bit-width, on a few utterances (teacher-forced on the uncompressed bundle's own
+hypotheses), and the order in which decoder blocks go, by chrF of the bundle without them. Each has its own entry in the cache.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import torch
 
 from paredown.analysis.cache import AnalysisCache
 from paredown.analysis.kl import measure_kl
-from paredown.analysis.layer_order import LayerOrder, greedy_order
+from paredown.analysis.layer_order import greedy_order
 from paredown.analysis.result import WIDTHS, Analysis
 from paredown.analysis.stages import Sample
 from paredown.data import Split
@@ -22,65 +22,93 @@ from paredown.models import Model
 from paredown.quality import score
 from paredown.runtime.audio import read_audio
 from paredown.search.spec import SpaceSection
-from paredown.space.configuration import Configuration
+from paredown.space.inventory import Inventory
 from paredown.trials.decoding import Decoder, Search
 from paredown.trials.evaluation import UNCOMPRESSED, spread_by_length
 from paredown.trials.workshop import Workshop
 
-Say = Callable[[str], None]
+
+class Teller(Protocol):
+    """Who tells the user what goes on: a line for a step, and how far a long one is."""
+
+    def line(self, text: str) -> None: ...
+    def progress(self, what: str, done: int, total: int) -> None: ...
 
 
 @dataclass(frozen=True)
 class AnalysisSettings:
-    """What to measure, on how much of the analysis split.
+    """What to measure, on how much of the analysis split; 0 utterances: it is not needed.
 
-    `kl_utterances` and `order_utterances` are spread evenly over the lengths; `order_beam` is the beam of the greedy order, smaller
-    than the search's because only the ranking of blocks matters; `decoder_least` is how few decoder blocks the order goes down to
-    (0: the order is not needed).
+    Utterances are spread evenly over the lengths. `order_beam` is the beam of the greedy order, smaller than the search's because
+    only the ranking of blocks matters; `order_least` is how few decoder blocks the order goes down to.
     """
 
     kl_utterances: int = 20
     order_utterances: int = 60
     order_beam: int = 4
-    decoder_least: int = 1
-    sensitivity: bool = True
+    order_least: int = 2
 
     @classmethod
-    def for_space(cls, section: SpaceSection) -> Self:
+    def for_space(cls, section: SpaceSection, inventory: Inventory) -> Self:
         """Only what the axes of the study need."""
-        return cls(decoder_least=section.layers.decoder[0] if section.layers else 0, sensitivity=section.bits is not None)
+        blocks = dict(inventory.blocks)["decoder"]
+        least = section.layers.decoder[0] if section.layers else blocks
+        kl, order = (cls.kl_utterances if section.bits else 0), (cls.order_utterances if least < blocks else 0)
+        return cls(kl_utterances=kl, order_utterances=order, order_least=least)
 
 
 @dataclass(frozen=True)
 class Analysed:
-    """The analysis, and the seconds it took now (0.0 where it came from the cache)."""
+    """The analysis, and the seconds it took now (0.0 where all of it came from the cache)."""
 
     analysis: Analysis
     seconds: float
 
 
-def analyse(model: Model, split: Split, workshop: Workshop, decoder: Decoder, settings: AnalysisSettings, say: Say) -> Analysed:
-    """The analysis of `model` on `split`; kept in the user's cache by the digests of model, data and settings."""
-    cache = AnalysisCache()
-    key = cache.key(model.digest, split.digest, asdict(settings))
-    found = cache.load(key)
-    if found is not None:
-        say(f"analysis: from the cache ({found.subset})")
-        return Analysed(found, 0.0)
+def analyse(model: Model, split: Split, workshop: Workshop, decoder: Decoder, settings: AnalysisSettings, tell: Teller) -> Analysed:
+    """The analysis of `model` on `split`; its parts are kept in the user's cache by the digests of model, data and settings."""
+    cache, began, digest = AnalysisCache(), time.monotonic(), split.digest
+
+    def part(kind: str, keys: tuple[str, ...], utterances: int, measure: Callable[[Split], Analysis]) -> Analysis | None:
+        if not utterances:
+            return None
+        key = cache.key(model.digest, digest, {"kind": kind, **{name: asdict(settings)[name] for name in keys}})
+        found = cache.load(key)
+        tell.line(f"analysis: {kind}, " + (f"from the cache ({found.subset})" if found else f"on {min(utterances, len(split))} utterances"))
+        if found is None:
+            found = measure(spread_by_length(split, utterances))
+            cache.store(key, found)
+        return found
+
+    def sensitivities(subset: Split) -> Analysis:
+        return _sensitivities(model, subset, workshop, decoder, tell)
+
+    def order(subset: Split) -> Analysis:
+        return _decoder_order(model, subset, workshop, decoder, settings, tell)
+
+    kl = part("KL of every layer at every bit-width", ("kl_utterances",), settings.kl_utterances, sensitivities)
+    kinds = ("order_utterances", "order_beam", "order_least")
+    blocks = part("order of the decoder blocks by chrF", kinds, settings.order_utterances, order)
+    parts = [found for found in (kl, blocks) if found is not None]
+    whole = Analysis(
+        paths=kl.paths if kl else (),
+        kl=kl.kl if kl else np.zeros((0, len(WIDTHS))),
+        layer_order=blocks.layer_order if blocks else {},
+        subset="; ".join(found.subset for found in parts),
+        seconds=sum(found.seconds for found in parts),
+    )
+    return Analysed(whole, time.monotonic() - began)
+
+
+def _sensitivities(model: Model, subset: Split, workshop: Workshop, decoder: Decoder, tell: Teller) -> Analysis:
     began = time.monotonic()
     layers = tuple(layer.path for layer in model.inventory().layers)
-    samples = read_samples(model, spread_by_length(split, settings.kl_utterances), workshop, decoder) if settings.sensitivity else ()
-    kl = np.zeros((0, len(WIDTHS)))
-    if samples:
-        say(f"analysis: KL of {len(layers)} layers at {len(WIDTHS)} bit-widths on {len(samples)} utterances")
-        kl = measure_kl(model.network, layers, samples, model.sos, threads=decoder.workers)
-    order = _decoder_order(model, split, workshop, decoder, settings, say)
-    seconds = time.monotonic() - began
-    subset = f"{len(samples)} utterances for KL, {settings.order_utterances if order else 0} for the order of blocks, of {len(split)}"
-    analysis = Analysis(layers if samples else (), kl, {"decoder": order} if order else {}, subset, seconds)
-    cache.store(key, analysis)
-    say(f"analysis: {seconds:.0f} s")
-    return Analysed(analysis, seconds)
+    samples = read_samples(model, subset, workshop, decoder)
+    threads = decoder.workers
+    kl = measure_kl(
+        model.network, layers, samples, model.sos, threads=threads, progress=lambda done, total: tell.progress("layers", done, total)
+    )
+    return Analysis(layers, kl, {}, f"KL on {len(subset)} utterances", time.monotonic() - began)
 
 
 def read_samples(model: Model, split: Split, workshop: Workshop, decoder: Decoder) -> tuple[Sample, ...]:
@@ -91,27 +119,20 @@ def read_samples(model: Model, split: Split, workshop: Workshop, decoder: Decode
     return tuple(Sample(feature, hypothesis.ids) for feature, hypothesis in zip(features, found, strict=True))
 
 
-def _decoder_order(
-    model: Model, split: Split, workshop: Workshop, decoder: Decoder, settings: AnalysisSettings, say: Say
-) -> LayerOrder | None:
+def _decoder_order(model: Model, subset: Split, workshop: Workshop, decoder: Decoder, settings: AnalysisSettings, tell: Teller) -> Analysis:
     """Greedy removal of decoder blocks by the chrF of the uncompressed bundle without them."""
-    blocks = dict(model.inventory().blocks)["decoder"]
-    if not settings.decoder_least or settings.decoder_least >= blocks:
-        return None
-    subset = spread_by_length(split, settings.order_utterances)
+    began = time.monotonic()
     references = subset.references(model.task)
-    say(f"analysis: order of {blocks} decoder blocks by chrF on {len(subset)} utterances, beam {settings.order_beam}")
+    blocks = dict(model.inventory().blocks)["decoder"]
 
     def quality(kept: tuple[int, ...]) -> float:
-        configuration = replace(UNCOMPRESSED, keep=(("decoder", kept),)) if len(kept) < blocks else UNCOMPRESSED
+        configuration = replace(UNCOMPRESSED, keep=(("decoder", kept),))
         found = decoder.decode(workshop.build(configuration), subset, Search(beam_size=settings.order_beam))
-        _discard(workshop, configuration)
+        workshop.discard(configuration)
         return score("chrf", [hypothesis.text for hypothesis in found], references).value
 
-    return greedy_order(range(blocks), quality, minimum=settings.decoder_least)
-
-
-def _discard(workshop: Workshop, configuration: Configuration) -> None:
-    """Bundles of a single use go at once; the uncompressed one is needed again."""
-    if configuration != UNCOMPRESSED:
-        workshop.discard(configuration)
+    order = greedy_order(
+        range(blocks), quality, minimum=settings.order_least, progress=lambda done, total: tell.progress("models", done, total)
+    )
+    words = f"order of blocks on {len(subset)} utterances with beam {settings.order_beam}"
+    return Analysis((), np.zeros((0, len(WIDTHS))), {"decoder": order}, words, time.monotonic() - began)

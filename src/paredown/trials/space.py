@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from paredown.analysis.result import Analysis
-from paredown.errors import BadInput
 from paredown.search.spec import SpaceSection
 from paredown.search.trial import Candidate
 from paredown.space.axes.base import Axis, SearchSpace
@@ -25,24 +24,12 @@ def uniform_bits(inventory: Inventory, bits: int) -> Configuration:
 
 
 def make_space(section: SpaceSection, inventory: Inventory, analysis: Analysis) -> SearchSpace:
-    """The axes of the study file. Without the axis `bits` every layer has 8 bits, the least that the int8 kernel computes with.
-
-    Raises BadInput where the model has fewer blocks or other groups than the file asks for.
-    """
+    """The axes of the study file. Without the axis `bits` every layer has 8 bits, the widest codes that the int8 kernel takes."""
     axes: list[Axis] = []
     if section.layers is not None:
-        low, high = section.layers.decoder
-        blocks = dict(inventory.blocks)["decoder"]
-        if high > blocks:
-            raise BadInput(f"layers.decoder must lie in [1, {blocks}], the model has {blocks} decoder blocks; got [{low}, {high}]")
-        removed = analysis.layer_order["decoder"].removed
-        if low < blocks - len(removed):
-            raise BadInput(f"layers.decoder must be at least {blocks - len(removed)} (the first and the last block stay), got {low}")
-        axes.append(LayersAxis("decoder", blocks, removed, low, high))
+        order = analysis.layer_order.get("decoder")
+        axes.append(LayersAxis("decoder", dict(inventory.blocks)["decoder"], order.removed if order else (), *section.layers.decoder))
     if section.sparsity is not None:
-        for group in section.sparsity.groups:
-            if group not in inventory.groups:
-                raise BadInput(f"sparsity.groups must be groups of this model ({', '.join(inventory.groups)}), got {group}")
         axes.append(SparsityAxis(section.sparsity.groups, section.sparsity.max))
     if section.bits is not None:
         columns = [analysis.widths.index(width) for width in section.bits.choices]

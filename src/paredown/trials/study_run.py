@@ -1,27 +1,32 @@
-"""One run of a study, from its file to the last trial: load, analyse, build the space, measure."""
+"""One run of a study, from its file to the last trial: load, check, analyse, build the space, measure."""
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from paredown.data import PREFIX, Split, open_data
+from paredown.data.audio_check import check_audio
 from paredown.errors import BadInput
 from paredown.models import Model, load_model
-from paredown.profilers.size import measure_size
+from paredown.profilers.fingerprint import read_fingerprint
+from paredown.runtime.bundle_files import FRONTEND, read_manifest
+from paredown.runtime.features import read_frontend
+from paredown.search.lock import is_held
 from paredown.search.loop import Watch, run_study
 from paredown.search.spec import StudySpec
-from paredown.search.study import Study
-from paredown.space.axes.base import SearchSpace
+from paredown.search.storage import describe_difference
+from paredown.search.study import Study, read_identity, read_trials
 from paredown.trials.decoding import Decoder
 from paredown.trials.evaluation import UNCOMPRESSED, Evaluator
-from paredown.trials.sensitivity import AnalysisSettings, analyse
+from paredown.trials.limits import check_budgets, check_space
+from paredown.trials.sensitivity import AnalysisSettings, Teller, analyse
 from paredown.trials.space import first_candidates, make_space
 from paredown.trials.timing import Stopwatch
 from paredown.trials.workshop import Workshop
 
-Say = Callable[[str], None]
+THREADS = 1
 
 
 @dataclass(frozen=True)
@@ -44,44 +49,57 @@ def split_of(spec: StudySpec, name: str) -> Split:
     raise BadInput(f"a study of {spec.model.path} needs data.{name}: a manifest or a folder")
 
 
-def conduct(spec: StudySpec, folder: Path, watch: Watch, say: Say, settings: AnalysisSettings | None = None) -> Finished:
-    """Start or resume the study in `folder`. `say` gets a line for each step before the trials.
+def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finished:
+    """Start or resume the study in `folder`. `tell` gets the steps before the trials, `watch` the trials.
 
     Raises BadInput for whatever the user can mend; nothing is written into `folder` then that was not there before.
     """
     began = time.monotonic()
     model = load_model(spec.model.path)
+    inventory = model.inventory()
+    check_space(spec.space, inventory)
     search_split, analysis_split = split_of(spec, "search"), split_of(spec, "analysis")
     search_split.references(model.task)
+    machine = read_fingerprint(THREADS)
+    identity = {"model": model.digest, "search split": search_split.digest, "target": f"{machine.cpu}, {machine.digest[:12]}"}
+    refuse_conflict(folder, identity)
     left_out = ", ".join(model.dropped) or "nothing"
-    say(f"{spec.model.path}: {model.inference_parameters / 1e6:.1f}M parameters for inference; left out: {left_out}")
-    with Decoder() as decoder, Workshop(model, spec.model.path) as workshop, Stopwatch(threads=1) as stopwatch:
-        analysed = analyse(model, analysis_split, workshop, decoder, settings or AnalysisSettings.for_space(spec.space), say)
-        space = make_space(spec.space, model.inventory(), analysed.analysis)
-        refuse_impossible_size(spec, space, workshop)
-        identity = {"model": model.digest, "search split": search_split.digest}
+    tell.line(f"{spec.model.path}: {model.inference_parameters / 1e6:.1f}M parameters for inference; left out: {left_out}")
+    with Decoder() as decoder, Workshop(model) as workshop, Stopwatch(THREADS) as stopwatch:
+        for split in (search_split, analysis_split):
+            check_split(split, workshop)
+        analysed = analyse(model, analysis_split, workshop, decoder, AnalysisSettings.for_space(spec.space, inventory), tell)
+        space = make_space(spec.space, inventory, analysed.analysis)
+        metric, seed = spec.objectives.quality, spec.search.seed
+        evaluate = Evaluator(workshop, decoder, stopwatch, search_split, metric, seed, latency_ms=known_latency_ms(folder))
+        check_budgets(spec, space, workshop, evaluate)
         with Study.open(folder, spec, space, spec.objective_list, spec.budget_list, identity) as study:
-            evaluate = Evaluator(
-                workshop, decoder, stopwatch, search_split, spec.objectives.quality, spec.search.seed, latency_ms=_known_latency_ms(study)
-            )
-            given = first_candidates(space, spec.space, model.inventory())
+            given = first_candidates(space, spec.space, inventory)
             why = run_study(study, evaluate, given, seconds_used=time.monotonic() - began, watch=watch)
     return Finished(folder, why, analysed.seconds, time.monotonic() - began)
 
 
-def refuse_impossible_size(spec: StudySpec, space: SearchSpace, workshop: Workshop) -> None:
-    """Raises BadInput if no point of the space can keep the size budget: all axes at their lowest, built once."""
-    for budget in spec.budget_list:
-        if budget.measure == "size_bytes":
-            smallest = measure_size(workshop.build(space.smallest())).size_bytes
-            workshop.discard(space.smallest())
-            if smallest > budget.limit:
-                raise BadInput(f"{budget} cannot be reached: with every axis at its lowest the bundle has {smallest / 1e6:.2f} MB")
+def refuse_conflict(folder: Path, identity: Mapping[str, str]) -> None:
+    """Raises BadInput, before hours are spent, where another process holds the study or it was made of something else."""
+    if is_held(folder):
+        raise BadInput(f"one process drives a study at a time: {folder} is held by another one")
+    if (folder / "study.db").exists():
+        recorded = read_identity(folder)
+        difference = describe_difference({key: recorded.get(key) for key in identity}, identity)
+        if difference is not None:
+            raise BadInput(f"study {folder} exists, made of something else: {difference}; choose another name or remove the folder")
 
 
-def _known_latency_ms(study: Study) -> float | None:
+def check_split(split: Split, workshop: Workshop) -> None:
+    """Raises BadInput if an audio file cannot be read, or is shorter than the encoder takes."""
+    bundle = workshop.build(UNCOMPRESSED)
+    frontend = read_frontend(bundle / FRONTEND)
+    check_audio(split, frontend.least_samples(read_manifest(bundle).least_frames), frontend.sample_rate_hz)
+
+
+def known_latency_ms(folder: Path) -> float | None:
     """The reference latency of an earlier run, so that all trials of a study share one scale."""
-    for trial in study.trials:
+    for trial in read_trials(folder) if (folder / "study.db").exists() else ():
         if trial.configuration == UNCOMPRESSED and trial.outcome is not None:
             return trial.outcome.value("latency_ms@cpu")
     return None
@@ -96,7 +114,6 @@ def studied_model(spec: StudySpec, recorded_digest: str) -> Model:
     """The model of a study, checked to be the one that was studied."""
     model = load_model(spec.model.path)
     if model.digest != recorded_digest:
-        raise BadInput(
-            f"{spec.model.path} is not the model that was studied: its digest is {model.digest[:12]}, not {recorded_digest[:12]}"
-        )
+        found, studied = model.digest[:12], recorded_digest[:12]
+        raise BadInput(f"{spec.model.path} is not the model that was studied: its digest is {found}, not {studied}")
     return model

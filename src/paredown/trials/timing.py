@@ -4,9 +4,7 @@ A bundle is timed beside a reference (the uncompressed fp32 bundle), utterance b
 the whole beam search are inside, reading the audio file is not. The machine-wide lock is held meanwhile.
 """
 
-import multiprocessing
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +16,7 @@ import numpy as np
 from paredown.data import Split
 from paredown.profilers.latency import Effort, Latency, measure_latency
 from paredown.profilers.machine_lock import machine_lock
+from paredown.trials.workers import worker_pool
 
 if TYPE_CHECKING:
     from paredown.runtime import Translator
@@ -38,7 +37,7 @@ class Stopwatch:
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
-        self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        self._pool = worker_pool(1)
 
     def __enter__(self) -> Self:
         return self

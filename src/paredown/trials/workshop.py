@@ -1,5 +1,6 @@
 """Bundles of one model, built from configurations and kept by their digest for as long as the workshop is open."""
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,16 +13,27 @@ if TYPE_CHECKING:
     from paredown.models import Model
 
 
+_PREFIX = "paredown-workshop-"
+
+
+def _sweep() -> None:
+    """Remove what processes left behind that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class Workshop:
     """A temporary folder of bundles; a context manager.
 
     Quantized layers are shared between builds, so that a configuration that differs in a few layers is built in a moment.
     """
 
-    def __init__(self, model: "Model", name: str) -> None:
+    def __init__(self, model: "Model") -> None:
+        _sweep()
         self.model = model
-        self.name = name
-        self.folder = Path(tempfile.mkdtemp(prefix="paredown-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         self._memo: dict[Any, Any] = {}
 
     def __enter__(self) -> Self:
@@ -37,7 +49,7 @@ class Workshop:
 
         folder = self.folder / configuration.digest[:16]
         if not folder.exists():
-            write_bundle(self.model, compress_model(self.model, configuration, memo=self._memo), folder, name=self.name)
+            write_bundle(self.model, compress_model(self.model, configuration, memo=self._memo), folder)
         return folder
 
     def discard(self, configuration: Configuration) -> None:

@@ -205,5 +205,5 @@ def test_impossible_axes_are_refused() -> None:
         SparsityAxis(["decoder.everything"], 0.9)
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\), got 1.0"):
         SparsityAxis(["ctc"], 1.0)
-    with pytest.raises(ValueError, match="layers.decoder twice"):
+    with pytest.raises(ValueError, match="knobs must have different names"):
         SearchSpace([LayersAxis("decoder", BLOCKS, (2, 1), 2, BLOCKS)] * 2)

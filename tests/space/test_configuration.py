@@ -1,0 +1,132 @@
+"""Configurations: equal values have one text and one digest, and what cannot be is refused with rule and value."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from paredown.space.configuration import Configuration, Decode, Scheme
+from paredown.space.inventory import GROUPS
+
+FULL = Configuration(
+    keep=(("decoder", (0, 2)), ("encoder", (1,))),
+    bits=(("decoder.output_layer", 4), ("encoder.embed.out", 8)),
+    sparsity=(("decoder.feed_forward", 0.25),),
+    scheme=Scheme("tensor", "fp32"),
+    decode=Decode(3, 0.5),
+)
+INDICES = st.lists(st.integers(0, 20), min_size=1, unique=True).map(lambda indices: tuple(sorted(indices)))
+CONFIGURATIONS = st.builds(
+    Configuration,
+    keep=st.dictionaries(st.sampled_from(["encoder", "decoder"]), INDICES).map(lambda keep: tuple(keep.items())),
+    bits=st.dictionaries(st.text(min_size=1), st.integers(2, 8)).map(lambda bits: tuple(bits.items())),
+    sparsity=st.dictionaries(st.sampled_from(GROUPS), st.floats(0, 0.99)).map(lambda shares: tuple(shares.items())),
+    scheme=st.builds(Scheme, granularity=st.sampled_from(["channel", "tensor"]), kernel=st.sampled_from(["fp32", "int8"])),
+    decode=st.builds(Decode, beam_size=st.integers(1, 50), length_bonus=st.floats(-10, 10)),
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(CONFIGURATIONS)
+def test_text_reads_back_as_the_same_value(configuration: Configuration) -> None:
+    again = Configuration.from_json(configuration.to_json())
+    assert again == configuration
+    assert again.digest == configuration.digest
+
+
+def test_equal_configurations_have_one_digest() -> None:
+    turned = Configuration(FULL.keep[::-1], FULL.bits[::-1], FULL.sparsity, FULL.scheme, FULL.decode)
+    assert turned == FULL
+    assert turned.digest == FULL.digest
+    zeros = [Configuration(sparsity=(("encoder.conv", zero),), decode=Decode(length_bonus=zero)) for zero in (0, 0.0, -0.0)]
+    assert len({zero.digest for zero in zeros}) == 1
+    assert Configuration().digest != FULL.digest
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    field=st.sampled_from(["keep", "bits", "sparsity", "scheme", "decode", "keep.decoder", "bits.x", "sparsity.encoder.conv"])
+    | st.sampled_from(["scheme.kernel", "scheme.granularity", "decode.beam_size", "decode.length_bonus"]),
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=4,
+    ),
+)
+def test_any_json_gives_a_configuration_or_one_line(field: str, value: Any) -> None:
+    name, _, key = field.partition(".")
+    text = json.dumps({name: {key: value} if key else value})
+    try:
+        configuration = Configuration.from_json(text)
+    except ValueError as error:
+        assert "\n" not in str(error)  # noqa: PT017  # either outcome is right; only its form is at stake
+    else:
+        assert Configuration.from_json(configuration.to_json()) == configuration
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([], r"configuration must be a JSON object, got \[\]"),
+        ({"bits": 5}, "bits must be a JSON object, got 5"),
+        ({"keep": [1]}, r"keep must be a JSON object, got \[1\]"),
+        ({"sparsity": None}, "sparsity must be a JSON object, got None"),
+        ({"scheme": "int8"}, "scheme must be a JSON object, got 'int8'"),
+        ({"widths": {}}, "configuration has no key 'widths'; its keys are bits, decode, keep, scheme, sparsity"),
+        ({"scheme": {"block": 3}}, "scheme has no key 'block'; its keys are granularity, kernel"),
+        ({"decode": {"beam": 3}}, "decode has no key 'beam'; its keys are beam_size, length_bonus"),
+        ({"scheme": {"kernel": "int4"}}, "kernel must be one of fp32, int8, got 'int4'"),
+        ({"scheme": {"granularity": "x"}}, "granularity must be one of channel, tensor, got 'x'"),
+        ({"scheme": {"kernel": ["int8"]}}, r"kernel must be one of fp32, int8, got \['int8'\]"),
+        ({"bits": {"a": 4.5}}, r"bit-width must be a whole number in \[2, 8\], got 4.5 for a"),
+        ({"bits": {"a": 4.0}}, r"bit-width must be a whole number in \[2, 8\], got 4.0 for a"),
+        ({"bits": {"a": "4"}}, r"bit-width must be a whole number in \[2, 8\], got '4' for a"),
+        ({"bits": {"a": True}}, r"bit-width must be a whole number in \[2, 8\], got True for a"),
+        ({"bits": {"a": 9}}, r"bit-width must be a whole number in \[2, 8\], got 9 for a"),
+        ({"sparsity": {"encoder.conv": "0.5"}}, r"sparsity must be a number in \[0, 1\), got '0.5' for encoder.conv"),
+        ({"sparsity": {"encoder.conv": False}}, r"sparsity must be a number in \[0, 1\), got False for encoder.conv"),
+        ({"sparsity": {"encoder.conv": float("nan")}}, r"sparsity must be a number in \[0, 1\), got nan for encoder.conv"),
+        ({"sparsity": {"encoder.conv": 1}}, r"sparsity must be a number in \[0, 1\), got 1 for encoder.conv"),
+        ({"sparsity": {"encoder.cnn": 0.5}}, "sparsity names a module group, .*; got 'encoder.cnn'"),
+        ({"keep": {"decoder": [0, 1.0]}}, r"kept blocks must be whole numbers of at least 0, got \(0, 1.0\) for decoder"),
+        ({"keep": {"decoder": [False, True]}}, r"kept blocks must be whole numbers of at least 0, got \(False, True\)"),
+        ({"keep": {"decoder": [-1]}}, r"kept blocks must be whole numbers of at least 0, got \(-1,\) for decoder"),
+        ({"keep": {"decoder": "01"}}, "kept blocks must be whole numbers of at least 0, got '01' for decoder"),
+        ({"keep": {"decoder": 3}}, "kept blocks must be whole numbers of at least 0, got 3 for decoder"),
+        ({"keep": {"decoder": []}}, r"kept blocks must be distinct, ascending and at least one, got \(\) for decoder"),
+        ({"keep": {"decoder": [1, 0]}}, r"kept blocks must be distinct, ascending and at least one, got \(1, 0\) for decoder"),
+        ({"keep": {"ctc": [0]}}, "keep names a stack, encoder or decoder; got 'ctc'"),
+        ({"decode": {"beam_size": 0}}, "beam size must be a whole number of at least 1, got 0"),
+        ({"decode": {"beam_size": 2.5}}, "beam size must be a whole number of at least 1, got 2.5"),
+        ({"decode": {"beam_size": True}}, "beam size must be a whole number of at least 1, got True"),
+        ({"decode": {"length_bonus": "0"}}, "length bonus must be a finite number, got '0'"),
+        ({"decode": {"length_bonus": float("inf")}}, "length bonus must be a finite number, got inf"),
+    ],
+)
+def test_what_cannot_be_is_named(value: object, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        Configuration.from_json(json.dumps(value))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000])
+def test_text_that_is_no_json_is_named(text: str) -> None:
+    with pytest.raises(ValueError, match="^a configuration must be JSON, got text that is none"):
+        Configuration.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"bits": {"a": 4}}, "bits must be a tuple of pairs of a name and a value, got {'a': 4}"),
+        ({"bits": ((1, 4), ("a", 4))}, "bits must be a tuple of pairs"),
+        ({"bits": (("a", 4), ("a", 5))}, r"bits must name each key once, got \['a', 'a'\]"),
+        ({"keep": (("decoder", [0]),)}, r"kept blocks must be whole numbers of at least 0, got \[0\] for decoder"),
+        ({"scheme": {"kernel": "int8"}}, "scheme must be a Scheme, got"),
+        ({"decode": None}, "decode must be a Decode, got None"),
+    ],
+)
+def test_values_made_in_python_are_checked_too(parts: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        Configuration(**parts)
