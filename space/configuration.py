@@ -2,8 +2,8 @@
 
 import hashlib
 import json
+import sys
 from dataclasses import asdict, dataclass, field, fields
-from math import isfinite
 from typing import Any, Literal, Self, TypeGuard, get_args
 
 from paredown.space.inventory import GROUPS
@@ -41,7 +41,7 @@ class Decode:
     def __post_init__(self) -> None:
         if not _is_whole(self.beam_size) or self.beam_size < 1:
             raise ValueError(f"beam size must be a whole number of at least 1, got {self.beam_size!r}")
-        if not _is_number(self.length_bonus) or not isfinite(self.length_bonus):
+        if not _is_number(self.length_bonus) or not abs(self.length_bonus) <= sys.float_info.max:
             raise ValueError(f"length bonus must be a finite number, got {self.length_bonus!r}")
         object.__setattr__(self, "length_bonus", _one_zero(self.length_bonus))
 
@@ -70,7 +70,7 @@ class Configuration:
                 raise ValueError(f"{name} must be a {kind.__name__}, got {getattr(self, name)!r}")
         for path, bits in self.bits:
             if not _is_whole(bits) or not MIN_BITS <= bits <= MAX_BITS:
-                raise ValueError(f"bit-width must be a whole number in [{MIN_BITS}, {MAX_BITS}], got {bits!r} for {path}")
+                raise ValueError(f"bit-width must be a whole number in [{MIN_BITS}, {MAX_BITS}], got {bits!r} for {path!r}")
         for group, share in self.sparsity:
             if group not in GROUPS:
                 raise ValueError(f"sparsity names a module group, one of {', '.join(GROUPS)}; got {group!r}")

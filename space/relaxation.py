@@ -73,7 +73,9 @@ class Relaxation:
         owner = np.repeat(np.arange(len(layers)), [len(layer.hull) - 1 for layer in layers])
         growth = np.concatenate([np.diff(layer.size[layer.hull]) for layer in layers] or [np.zeros(0, np.int64)])
         saving = np.concatenate([-np.diff(layer.cost[layer.hull]) for layer in layers] or [np.zeros(0)])
-        order = np.argsort(-saving / growth, kind="stable")
+        # Rounding must not put a layer's second step before its first where their slopes are all but equal.
+        falls = [np.maximum.accumulate(np.diff(layer.cost[layer.hull]) / np.diff(layer.size[layer.hull])) for layer in layers]
+        order = np.argsort(np.concatenate(falls or [np.zeros(0)]), kind="stable")
         return cls._from_steps(tuple(layers), growth[order], saving[order], owner[order])
 
     @classmethod

@@ -30,8 +30,8 @@ from paredown.compress.quantize import quantize
 from paredown.models.network import Network
 
 Granularity = Literal["channel", "tensor"]
-# Parts of an encoder block that only add to what runs through it, so that one row may enter the block and become many at the layer. Attention
-# and the two branches of an e_branchformer join several rows, which must be of one number.
+# Parts of an encoder block that only add to what runs through it, so that one row may enter the block and become many at the layer.
+# Attention and the two branches of an e_branchformer join several inputs, which must have equally many rows.
 _SPLITS_BY_ITSELF = ("feed_forward", "feed_forward_macaron", "conv_module", "merge_proj")
 
 

@@ -1,4 +1,4 @@
-"""Bundles: ONNX graphs without weights, packed weights, manifest; written in one step after a parity check."""
+"""Bundles: ONNX graphs without weights, packed weights, manifest; how they are written, and the parity check for before that."""
 
 from paredown.bundle.parity import ParityError, ParityReport, check_parity
 from paredown.bundle.write import write_bundle

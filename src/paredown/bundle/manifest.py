@@ -1,4 +1,4 @@
-"""The texts of a bundle: manifest, tokens, frontend settings. The same model and configuration give the same text."""
+"""The texts of a bundle: manifest, tokens, frontend settings. The same model and configuration give the same text, under any name."""
 
 import hashlib
 import json
@@ -27,7 +27,6 @@ RAW_BITS = 32
 
 def write_manifest(
     model: "Model",
-    name: str,
     architecture: Architecture,
     compressed: CompressedModel,
     parts: BundleParts,
@@ -41,7 +40,6 @@ def write_manifest(
             "schema": SCHEMA,
             "versions": {"paredown": version("paredown"), "opset": OPSET, "ir": IR_VERSION},
             "model": {
-                "name": name,
                 "digest": model.digest,
                 "task": model.task,
                 "token_type": model.token_type,

@@ -1,4 +1,4 @@
-"""The gate before a bundle is written: its graphs compute what torch computes.
+"""The check for before a bundle is written (by the caller, who decides): its graphs compute what torch computes.
 
 The graphs are built in fp32 over the very tensors that the bundle stores, packed, unpacked and expanded by the runtime, and compared
 with the torch network of the same dequantized weights. So the check covers graph, packing and expansion; what int8 activations add to

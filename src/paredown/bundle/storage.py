@@ -37,7 +37,7 @@ def assemble(
 ) -> BundleParts:
     """The parts of a compressed model's bundle; `fp32` gives its graphs in fp32 over the same stored tensors (for the parity check).
 
-    `buffers` holds the running statistics of the batch norms, which are no parameters. Tensors that no graph uses (CTC) are left out.
+    `buffers` holds the running statistics of the batch norms, which are no parameters. Tensors that no graph uses are left out.
     """
     int8 = int8_layers(inventory, compressed)
     kernels = {path: inventory.by_path[path].shape[2] for path in int8 if len(inventory.by_path[path].shape) == 4}

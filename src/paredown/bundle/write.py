@@ -1,5 +1,6 @@
 """Writes a bundle: in full beside its place, then moved there in one step, so that a bundle is never half there."""
 
+import ctypes
 import os
 import shutil
 import tempfile
@@ -19,15 +20,18 @@ if TYPE_CHECKING:
     from paredown.models import Model
 
 
-def write_bundle(model: "Model", compressed: CompressedModel, directory: Path, *, name: str, force: bool = False) -> Path:
+def write_bundle(model: "Model", compressed: CompressedModel, directory: Path, *, force: bool = False) -> Path:
     """Write the bundle of a compressed model into `directory` and return it.
 
-    Equal inputs give equal bytes. Raises BadInput if something is at `directory` already, unless it is a bundle and `force` allows to
-    replace it, or if the model has a part that the graphs do not cover; then nothing is written.
+    Equal models and configurations give equal bytes. Nothing is checked here: where it is in doubt whether the graphs compute what torch
+    does, call `check_parity` first. Raises BadInput if something is at `directory` already, unless it is a bundle and `force` allows to
+    replace it, or if the model has a part that the graphs do not cover; then nothing is written. A bundle is replaced in one step
+    where two folders can be swapped (Linux's renameat2); elsewhere a process that is killed between two renames leaves the old one
+    beside its place.
     """
     directory = Path(directory)
     _check_target(directory, force)
-    files = render(model, compressed, name)
+    files = render(model, compressed)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
@@ -41,7 +45,7 @@ def write_bundle(model: "Model", compressed: CompressedModel, directory: Path, *
     return directory
 
 
-def render(model: "Model", compressed: CompressedModel, name: str) -> dict[str, bytes]:
+def render(model: "Model", compressed: CompressedModel) -> dict[str, bytes]:
     """The files of a bundle by name, the manifest last."""
     from paredown.compress.network import state_of  # torch
 
@@ -55,7 +59,7 @@ def render(model: "Model", compressed: CompressedModel, name: str) -> dict[str, 
         TOKENS: write_tokens(model.tokens).encode(),
         FRONTEND: write_frontend(model).encode(),
     }
-    manifest = write_manifest(model, name, architecture, compressed, parts, packed, files)
+    manifest = write_manifest(model, architecture, compressed, parts, packed, files)
     return files | {MANIFEST: manifest.encode()}
 
 
@@ -81,7 +85,10 @@ def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _move(draft: Path, directory: Path) -> None:
-    """Put `draft` at `directory`; what is there goes aside first and comes back if the move fails."""
+    """Put `draft` at `directory`. What is there ends up in `draft`; or, step by step, goes aside and comes back if the move fails."""
+    if directory.is_dir() and not directory.is_symlink() and _swap(draft, directory):
+        _sync(directory.parent)
+        return
     aside: Path | None = None
     if directory.exists():
         aside = Path(tempfile.mkdtemp(prefix=f".{directory.name}-old-", dir=directory.parent)) / "bundle"
@@ -96,6 +103,16 @@ def _move(draft: Path, directory: Path) -> None:
         if aside is not None:
             shutil.rmtree(aside.parent, ignore_errors=True)
     _sync(directory.parent)
+
+
+def _swap(first: Path, second: Path) -> bool:
+    """Exchange two folders in one step; False, and nothing done, where libc, kernel or file system cannot."""
+    try:
+        renameat2 = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return bool(renameat2(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0)
 
 
 def _sync(folder: Path) -> None:

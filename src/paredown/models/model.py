@@ -89,8 +89,9 @@ def load_model(path: str | Path) -> Model:
     if token_type not in TOKEN_TYPES:
         raise ModelError(f"token_type must be one of {', '.join(TOKEN_TYPES)}, got {token_type!r}")
     network = build_network(config)
-    fill_network(network, read_weights(weights_file))
     tokens = read_tokens(config, "token_list")
+    source_tokens = read_tokens(config, "src_token_list") if config.get("src_token_list") else ()
+    fill_network(network, read_weights(weights_file))
     end = tokens.index(SOS_EOS) if SOS_EOS in tokens else len(tokens) - 1
     return Model(
         path=folder,
@@ -98,7 +99,7 @@ def load_model(path: str | Path) -> Model:
         config=config,
         network=network.eval(),
         tokens=tokens,
-        source_tokens=read_tokens(config, "src_token_list") if config.get("src_token_list") else (),
+        source_tokens=source_tokens,
         token_type=token_type,
         bpe_model=locate_tokenizer(folder, config),
         normalization=config.get("normalize", "utterance_mvn"),

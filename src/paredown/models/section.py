@@ -1,7 +1,7 @@
 """The sections of an ESPnet config (`encoder_conf`, `frontend_conf`, …) and the numbers in them, checked as they are read."""
 
+import sys
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any
 
 from paredown.models.errors import ModelError
@@ -24,6 +24,6 @@ def read_count(name: str, value: object) -> int:
 
 def read_number(name: str, value: object) -> float:
     """A finite number of at least 0; raises ModelError, with `name`, for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
         raise ModelError(f"{name} must be a number of at least 0, got {value!r}")
     return float(value)
