@@ -7,6 +7,7 @@ the other way round it scores the first utterance alone, with every reference as
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import jiwer
 import numpy as np
@@ -75,5 +76,5 @@ def _word_error_rate(hypotheses: Sequence[str], references: Sequence[str], *, in
         float(100 * edits.sum() / words.sum()),
         ci95,
         len(hypotheses),
-        f"jiwer|words|version:{jiwer.__version__}" if hasattr(jiwer, "__version__") else "jiwer|words",
+        f"jiwer|version:{version('jiwer')}",
     )
