@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import yaml
+from sentencepiece import sentencepiece_model_pb2
 
 from paredown.recover.checkpoint import load_average
 from studies.bundled_model.train import CACHE, RUN, STATS, read_config
@@ -33,6 +34,14 @@ def halve(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     }
 
 
+def without_paths(tokenizer: bytes) -> bytes:
+    """The same sentencepiece model without the paths of the machine that trained it."""
+    proto = sentencepiece_model_pb2.ModelProto.FromString(tokenizer)
+    proto.trainer_spec.ClearField("input")
+    proto.trainer_spec.ClearField("model_prefix")
+    return bytes(proto.SerializeToString())
+
+
 def export(run: Path, cache: Path, target: Path) -> None:
     """Writes the folder; raises BadInput if the run holds no checkpoint."""
     part = target.with_name(f"{target.name}.part")
@@ -41,8 +50,8 @@ def export(run: Path, cache: Path, target: Path) -> None:
     torch.save(halve(load_average(run)), part / "model.pth")
     text = yaml.safe_dump(build_config(cache), sort_keys=False, allow_unicode=True)
     (part / "config.yaml").write_text(text, encoding="utf-8")
-    shutil.copyfile(cache / "de.model", part / "bpe.model")
-    shutil.copyfile(cache / "en.model", part / "src_bpe.model")
+    for source, name in (("de.model", "bpe.model"), ("en.model", "src_bpe.model")):
+        (part / name).write_bytes(without_paths((cache / source).read_bytes()))
     shutil.copyfile(run / STATS, part / STATS)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(part, target)

@@ -40,6 +40,7 @@ def test_fp32_bundle_decodes_espnets_tokens(model: Model, fp32: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # ESPnet decodes 1,000 utterances in about five minutes
 def test_fp32_bundle_decodes_espnets_tokens_on_test(model: Model, fp32: Path) -> None:
     assert len(differing(model, fp32, open_data(f"{NAME}/test"))) <= 2
 
