@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from paredown.cli import main
+from paredown.commands.printing import console, table
 from tests.commands.tiny import write_model, write_split, write_study
 
 
@@ -74,6 +75,11 @@ def test_schema_and_doctor_are_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert "space" in printed(capsys)["properties"]
     assert main(["doctor", "--json"]) == 0
     assert "onnxruntime" in printed(capsys)
+
+
+def test_tables_print_brackets_as_they_stand(capsys: pytest.CaptureFixture[str]) -> None:
+    console().print(table("t", ("what", "how"), [("torch", "pip install 'paredown[models]'")]))
+    assert "'paredown[models]'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

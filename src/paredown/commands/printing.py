@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +43,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], cap
     for index, column in enumerate(columns):
         result.add_column(column, justify="left" if index == 0 else "right")
     for row in rows:
-        result.add_row(*row)
+        result.add_row(*(Text(cell) for cell in row))  # no markup: "paredown[models]" and "[1.0, 2.0]" are meant as they stand
     return result
 
 
