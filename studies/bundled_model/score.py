@@ -34,7 +34,7 @@ class Hypothesis:
 
 def decode(model: Model, utterances: Sequence[Utterance], beam_size: int) -> list[Hypothesis]:
     """The best hypothesis of every utterance."""
-    search = _build_search(model, beam_size)
+    search = build_search(model, beam_size)
     processor = sentencepiece.SentencePieceProcessor(model_file=str(model.bpe_model))
     decoded = []
     for utterance in utterances:
@@ -46,7 +46,8 @@ def decode(model: Model, utterances: Sequence[Utterance], beam_size: int) -> lis
     return decoded
 
 
-def _build_search(model: Model, beam_size: int) -> torch.nn.Module:
+def build_search(model: Model, beam_size: int) -> torch.nn.Module:
+    """ESPnet's BatchBeamSearch over a loaded model."""
     from espnet.nets.batch_beam_search import BatchBeamSearch
     from espnet.nets.scorers.length_bonus import LengthBonus
 

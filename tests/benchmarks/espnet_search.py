@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from espnet.nets.batch_beam_search import BatchBeamSearch
-from espnet.nets.scorers.length_bonus import LengthBonus
 
 from paredown.models import Model
+from studies.bundled_model.score import build_search
 
 
 @dataclass(frozen=True)
@@ -19,17 +18,7 @@ class EspnetTranslator:
 
     @classmethod
     def of(cls, model: Model, beam_size: int = 10) -> "EspnetTranslator":
-        network = model.network
-        search = BatchBeamSearch(
-            beam_size=beam_size,
-            weights={"decoder": 1.0, "length_bonus": 0.0},
-            scorers={"decoder": network.decoder, "length_bonus": LengthBonus(len(model.tokens))},
-            sos=model.sos,
-            eos=model.eos,
-            vocab_size=len(model.tokens),
-            token_list=list(model.tokens),
-        )
-        return cls(model, search)
+        return cls(model, build_search(model, beam_size))
 
     @torch.inference_mode()
     def ids(self, waveform: Any, maxlenratio: float = 0.0) -> tuple[int, ...]:

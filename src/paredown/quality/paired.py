@@ -3,10 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from sacrebleu.metrics import BLEU, CHRF
-
-from paredown.quality.scores import RESAMPLES
+from paredown.quality.corpus import CorpusScorer, percentile_interval, resample
 
 
 @dataclass(frozen=True)
@@ -30,14 +27,7 @@ def paired_difference(
         raise ValueError(f"a paired difference is taken in bleu or chrf, got {metric!r}")
     if not len(candidate) == len(reference_system) == len(references) > 0:
         raise ValueError(f"lengths must be equal and above 0, got {len(candidate)}, {len(reference_system)} and {len(references)}")
-    scorer = BLEU() if metric == "bleu" else CHRF()
-    streams = [list(references)]
-    ours, theirs = (np.asarray(scorer._extract_corpus_statistics(list(texts), streams)) for texts in (candidate, reference_system))
-
-    def score(statistics: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]") -> float:
-        return float(scorer._compute_score_from_stats([int(value) for value in statistics.sum(axis=0)]).score)
-
-    picks = np.random.default_rng(seed).integers(0, len(references), (RESAMPLES, len(references)))
-    draws = [score(ours[pick]) - score(theirs[pick]) for pick in picks]
-    ci95 = (float(np.percentile(draws, 2.5)), float(np.percentile(draws, 97.5)))
-    return Difference(metric, score(ours) - score(theirs), ci95, len(references))
+    scorer = CorpusScorer(metric, references)
+    ours, theirs = scorer.statistics(candidate), scorer.statistics(reference_system)
+    draws = [scorer.score(ours[pick]) - scorer.score(theirs[pick]) for pick in resample(len(references), seed)]
+    return Difference(metric, scorer.score(ours) - scorer.score(theirs), percentile_interval(draws), len(references))

@@ -1,9 +1,4 @@
-"""Corpus scores of hypotheses against one reference each.
-
-sacrebleu takes references as a list of *streams* (one list for each alternative reference), not as a list of utterances: handed over
-the other way round it scores the first utterance alone, with every reference as an alternative, and reports 56 for a model of 26 BLEU
-(`errata.md`, on the first paper). `score` is the only place that calls it, and a test pins the orientation.
-"""
+"""Corpus scores of hypotheses against one reference each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +6,10 @@ from importlib.metadata import version
 
 import jiwer
 import numpy as np
-from sacrebleu.metrics import BLEU, CHRF
+
+from paredown.quality.corpus import CorpusScorer, percentile_interval, resample
 
 METRICS = ("bleu", "chrf", "chrf++", "wer")
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -42,23 +37,12 @@ def score(metric: str, hypotheses: Sequence[str], references: Sequence[str], *, 
         raise ValueError(f"scoring needs one reference for each of one or more hypotheses, got {len(hypotheses)} and {len(references)}")
     if metric == "wer":
         return _word_error_rate(hypotheses, references, interval=interval, seed=seed)
-    scorer = {"bleu": BLEU, "chrf": CHRF, "chrf++": CHRF}[metric](**({"word_order": 2} if metric == "chrf++" else {}))
-    streams = [list(references)]  # one stream of references, as long as the hypotheses: see above
-    result = scorer.corpus_score(list(hypotheses), streams)
+    scorer = CorpusScorer(metric, references)
+    statistics = scorer.statistics(hypotheses)
     ci95 = None
     if interval:
-        draws = _resampled(scorer, hypotheses, streams, seed)
-        ci95 = (float(np.percentile(draws, 2.5)), float(np.percentile(draws, 97.5)))
-    return Score(metric, float(result.score), ci95, len(hypotheses), str(scorer.get_signature()))
-
-
-def _resampled(scorer: BLEU | CHRF, hypotheses: Sequence[str], streams: Sequence[Sequence[str]], seed: int) -> list[float]:
-    """Corpus scores of `RESAMPLES` samples of utterances, drawn with replacement, from sacrebleu's own statistics of each utterance."""
-    statistics = np.asarray(scorer._extract_corpus_statistics(list(hypotheses), streams))
-    generator = np.random.default_rng(seed)
-    picks = generator.integers(0, len(hypotheses), (RESAMPLES, len(hypotheses)))
-    sums = (statistics[pick].sum(axis=0) for pick in picks)
-    return [float(scorer._compute_score_from_stats([int(value) for value in total]).score) for total in sums]
+        ci95 = percentile_interval([scorer.score(statistics[pick]) for pick in resample(len(hypotheses), seed)])
+    return Score(metric, scorer.score(statistics), ci95, len(hypotheses), scorer.signature)
 
 
 def _word_error_rate(hypotheses: Sequence[str], references: Sequence[str], *, interval: bool, seed: int) -> Score:
@@ -68,9 +52,8 @@ def _word_error_rate(hypotheses: Sequence[str], references: Sequence[str], *, in
     words = np.array([result.hits + result.substitutions + result.deletions for result in results], float)
     ci95 = None
     if interval:
-        picks = np.random.default_rng(seed).integers(0, len(edits), (RESAMPLES, len(edits)))
-        draws = 100 * edits[picks].sum(axis=1) / words[picks].sum(axis=1)
-        ci95 = (float(np.percentile(draws, 2.5)), float(np.percentile(draws, 97.5)))
+        picks = resample(len(edits), seed)
+        ci95 = percentile_interval(100 * edits[picks].sum(axis=1) / words[picks].sum(axis=1))
     return Score(
         "wer",
         float(100 * edits.sum() / words.sum()),
