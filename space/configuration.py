@@ -9,8 +9,9 @@ from typing import Any, Literal, Self, TypeGuard, get_args
 from paredown.space.inventory import GROUPS
 
 MIN_BITS, MAX_BITS = 2, 8
-Kernel = Literal["fp32", "int8"]
+Kernel = Literal["fp32", "int8", "nbits", "fp16"]
 Granularity = Literal["channel", "tensor"]
+Method = Literal["rtn", "gptq"]
 
 
 @dataclass(frozen=True)
@@ -20,30 +21,42 @@ class Scheme:
     `kernel="int8"`: of the layers named in `bits`, linear layers, embeddings, pointwise convolutions and every subsampling convolution
     but the first compute in int8 (activations quantized at each call); the first subsampling and the depthwise convolutions are stored
     as codes and expanded to fp32 when the bundle is loaded. `kernel="fp32"`: every layer named in `bits` is expanded to fp32.
+    `kernel="nbits"`: linear layers multiply codes of 2, 4 or 8 bits (the next width there is) with fp32 activations, `block` weights of
+    a channel to a scale. `kernel="fp16"`: the whole network computes in half precision (meant for CUDA).
+    `method`: how codes are chosen: "rtn" rounds every weight to the nearest, "gptq" makes up for a rounding error in the weights behind it.
     """
 
     granularity: Granularity = "channel"
     kernel: Kernel = "int8"
+    method: Method = "rtn"
+    block: int = 32
 
     def __post_init__(self) -> None:
-        for name, value, known in (("granularity", self.granularity, get_args(Granularity)), ("kernel", self.kernel, get_args(Kernel))):
-            if value not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        choices = (("granularity", Granularity), ("kernel", Kernel), ("method", Method))
+        for name, known in choices:
+            if getattr(self, name) not in get_args(known):
+                raise ValueError(f"{name} must be one of {', '.join(get_args(known))}, got {getattr(self, name)!r}")
+        if not _is_whole(self.block) or self.block < 16 or self.block & (self.block - 1):
+            raise ValueError(f"block must be a power of two of at least 16, got {self.block!r}")
 
 
 @dataclass(frozen=True)
 class Decode:
-    """How the beam search runs."""
+    """How the beam search runs. `ctc_weight`: share of the CTC's prefix scores beside the decoder's, in [0, 1]."""
 
     beam_size: int = 10
     length_bonus: float = 0.0
+    ctc_weight: float = 0.0
 
     def __post_init__(self) -> None:
         if not _is_whole(self.beam_size) or self.beam_size < 1:
             raise ValueError(f"beam size must be a whole number of at least 1, got {self.beam_size!r}")
         if not _is_number(self.length_bonus) or not abs(self.length_bonus) <= sys.float_info.max:
             raise ValueError(f"length bonus must be a finite number, got {self.length_bonus!r}")
-        object.__setattr__(self, "length_bonus", _one_zero(self.length_bonus))
+        if not _is_number(self.ctc_weight) or not 0.0 <= self.ctc_weight <= 1.0:
+            raise ValueError(f"CTC weight must lie in [0, 1], got {self.ctc_weight!r}")
+        for name in ("length_bonus", "ctc_weight"):
+            object.__setattr__(self, name, _one_zero(getattr(self, name)))
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,7 @@ class Configuration:
     `keep`: original indices of the blocks that stay, per stack ("decoder" -> (0, 1, 3)); a stack that is absent keeps all.
     `bits`: bit-width in [2, 8] of every quantized layer, by path; a layer that is absent stays in fp32.
     `sparsity`: share of a module group's weights set to zero, in [0, 1), ranked over the whole group.
+    `kernels`: layers of `bits` that another kernel than the scheme's computes, by path ("fp32" where activations have outliers).
     All mappings are stored as sorted tuples of pairs, so that equal configurations are equal values.
     """
 
@@ -61,9 +75,10 @@ class Configuration:
     sparsity: tuple[tuple[str, float], ...] = ()
     scheme: Scheme = field(default_factory=Scheme)
     decode: Decode = field(default_factory=Decode)
+    kernels: tuple[tuple[str, Kernel], ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("keep", "bits", "sparsity"):
+        for name in ("keep", "bits", "sparsity", "kernels"):
             object.__setattr__(self, name, _sorted_pairs(name, getattr(self, name)))
         for name, kind in (("scheme", Scheme), ("decode", Decode)):
             if not isinstance(getattr(self, name), kind):
@@ -71,6 +86,11 @@ class Configuration:
         for path, bits in self.bits:
             if not _is_whole(bits) or not MIN_BITS <= bits <= MAX_BITS:
                 raise ValueError(f"bit-width must be a whole number in [{MIN_BITS}, {MAX_BITS}], got {bits!r} for {path!r}")
+        for path, kernel in self.kernels:
+            if kernel not in get_args(Kernel):
+                raise ValueError(f"a layer's kernel must be one of {', '.join(get_args(Kernel))}, got {kernel!r} for {path!r}")
+            if path not in dict(self.bits):
+                raise ValueError(f"kernels must name layers that have bits, got {path!r}")
         for group, share in self.sparsity:
             if group not in GROUPS:
                 raise ValueError(f"sparsity names a module group, one of {', '.join(GROUPS)}; got {group!r}")
@@ -90,6 +110,10 @@ class Configuration:
         return dict(self.bits)
 
     @property
+    def kernels_of(self) -> dict[str, Kernel]:
+        return dict(self.kernels)
+
+    @property
     def keep_of(self) -> dict[str, tuple[int, ...]]:
         return dict(self.keep)
 
@@ -100,7 +124,7 @@ class Configuration:
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces; equal configurations give equal text."""
         value = asdict(self)
-        for name in ("keep", "bits", "sparsity"):
+        for name in ("keep", "bits", "sparsity", "kernels"):
             value[name] = dict(getattr(self, name))
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
@@ -116,11 +140,12 @@ class Configuration:
             raise ValueError(f"a configuration must be JSON, got text that is none ({error})") from error
         value = _known_object("configuration", value, cls)
         scheme, decode = (_known_object(name, value.get(name, {}), kind) for name, kind in (("scheme", Scheme), ("decode", Decode)))
-        keep, bits, sparsity = (_known_object(name, value.get(name, {})) for name in ("keep", "bits", "sparsity"))
+        keep, bits, sparsity, kernels = (_known_object(name, value.get(name, {})) for name in ("keep", "bits", "sparsity", "kernels"))
         return cls(
             keep=tuple((stack, tuple(indices) if isinstance(indices, list) else indices) for stack, indices in keep.items()),
             bits=tuple(bits.items()),
             sparsity=tuple(sparsity.items()),
+            kernels=tuple(kernels.items()),
             scheme=Scheme(**scheme),
             decode=Decode(**decode),
         )
