@@ -110,15 +110,15 @@ class GraphBuilder:
         """A parameter as it is, float32 in torch layout or in another shape of the same size."""
         return self._external(Initializer(name, "float", (name,), shape=shape), shape or self.layout.shapes[name])
 
-    def linear(self, x: str, *paths: str, factors: Sequence[float] | None = None) -> str:
+    def linear(self, x: str, *paths: str, factors: Sequence[float] | None = None, rank: int = 2) -> str:
         """x [rows, in] through the linear layers `paths`, their outputs side by side: [rows, sum of out]. A factor scales a layer's output.
 
-        Layers of one kernel make one product. Convolutions of kernel size 1 count as linear.
+        Layers of one kernel make one product. Convolutions of kernel size 1 count as linear. `rank` 3: x is [batch, rows, in].
         """
         in_int8 = [path in self.layout.int8 for path in paths]
         if len(set(in_int8)) > 1:
             scaled = factors or [1.0] * len(paths)
-            parts = [self.linear(x, path, factors=[factor]) for path, factor in zip(paths, scaled, strict=True)]
+            parts = [self.linear(x, path, factors=[factor], rank=rank) for path, factor in zip(paths, scaled, strict=True)]
             return self.node("Concat", parts, axis=-1)
         given = () if factors is None or all(factor == 1.0 for factor in factors) else tuple(factors)
         bias = self._joined(paths, "bias", "float", given) if self.layout.has(f"{paths[0]}.bias") else ""
@@ -126,7 +126,10 @@ class GraphBuilder:
             codes, scales = self._joined(paths, "weight", "codes_transposed"), self._joined(paths, "weight", "scales", given)
             return self.node("DynamicQuantizeMatMul", [x, codes, scales, "", bias], MICROSOFT)
         weight = self._joined(paths, "weight", "float_transposed", given)
-        return self.node("Gemm", [x, weight, bias]) if bias else self.node("MatMul", [x, weight])
+        if bias and rank == 2:
+            return self.node("Gemm", [x, weight, bias])
+        product = self.node("MatMul", [x, weight])
+        return self.node("Add", [product, bias]) if bias else product
 
     def quantized_linear(self, x: str, scale: str, zero: str, path: str) -> str:
         """A linear layer in int8 over activations that are quantized already: uint8 [rows, in], their scale and zero point."""
@@ -134,11 +137,11 @@ class GraphBuilder:
         inputs = [x, self._joined(paths, "weight", "codes_transposed"), scale, self._joined(paths, "weight", "scales"), zero, ""]
         return self.node("MatMulIntegerToFloat", [*inputs, self._joined(paths, "bias", "float")], MICROSOFT)
 
-    def concat_linear(self, x: str, branch: str, path: str) -> str:
+    def concat_linear(self, x: str, branch: str, path: str, rank: int = 2) -> str:
         """ESPnet's `concat_after`: where the layer `path` is there, linear(concat(x, branch)), else the branch."""
         if not self.layout.has(path):
             return branch
-        return self.linear(self.node("Concat", [x, branch], axis=-1), path)
+        return self.linear(self.node("Concat", [x, branch], axis=-1), path, rank=rank)
 
     def embedding(self, ids: str, path: str, factor: float) -> str:
         """Rows of an embedding times `factor`: ids [rows] -> [rows, units]."""

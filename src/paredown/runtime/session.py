@@ -45,35 +45,3 @@ class Graph:
         """The named outputs, in their order."""
         arrays: Any = self._session.run(outputs, inputs)
         return list(arrays)
-
-
-class DecoderSteps:
-    """The decoder as beam search wants it (`paredown.runtime.beam.StepModel`): a step's new caches are the next step's inputs.
-
-    Caches: keys and values [beam, heads, steps so far, units of a head] of every layer; memory: [1, heads, frames, units of a head].
-    """
-
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
-        self._caches = sorted(name for name in graph.inputs if name.startswith("self_"))
-        self._outputs = ["scores", "ids", *(f"new_{name}" for name in self._caches)]
-        self._inputs: dict[str, NDArray[np.float32] | NDArray[np.int64]] = {}
-
-    def listen(self, memory_keys: Floats, memory_values: Floats) -> None:
-        """Take the encoder's outputs of one utterance [layers, heads, frames, units] as the memory of the steps that follow."""
-        for layer in range(len(memory_keys)):
-            self._inputs[f"memory_keys_{layer}"] = memory_keys[layer : layer + 1]
-            self._inputs[f"memory_values_{layer}"] = memory_values[layer : layer + 1]
-
-    def start(self) -> None:
-        """Forget the self-attention caches."""
-        for name in self._caches:
-            _, heads, _, units = self._graph.inputs[name]
-            self._inputs[name] = np.zeros((1, int(heads), 0, int(units)), np.float32)
-
-    def step(self, tokens: NDArray[np.int64], position: int, order: NDArray[np.int64], k: int) -> tuple[Floats, NDArray[np.int64]]:
-        """Log-probabilities and ids [beam, k] of the best next tokens; see `StepModel.step`."""
-        self._inputs |= {"tokens": tokens, "position": np.array([position]), "order": order, "k": np.array([k])}
-        scores, ids, *caches = self._graph.run(self._outputs, self._inputs)
-        self._inputs |= zip(self._caches, caches, strict=True)
-        return scores, ids.astype(np.int64, copy=False)
