@@ -80,8 +80,8 @@ def measure_ratios(bundle: Path, original_parameters: int) -> Ratios:
 def _nominal_bits(tensor: dict[str, Any]) -> int:
     weights = prod(int(length) for length in tensor["shape"])
     kind = tensor["kind"]
-    if kind == "raw":
-        return 32 * weights
+    if kind in ("raw", "half"):
+        return (32 if kind == "raw" else 16) * weights
     if kind not in ("dense", "sparse"):
-        raise ValueError(f"a tensor is raw, dense or sparse, got {kind!r}")
+        raise ValueError(f"a tensor is raw, half, dense or sparse, got {kind!r}")
     return int(tensor["bits"]) * int(tensor["survivors"] if kind == "sparse" else weights)

@@ -21,8 +21,9 @@ class Scheme:
     `kernel="int8"`: of the layers named in `bits`, linear layers, embeddings, pointwise convolutions and every subsampling convolution
     but the first compute in int8 (activations quantized at each call); the first subsampling and the depthwise convolutions are stored
     as codes and expanded to fp32 when the bundle is loaded. `kernel="fp32"`: every layer named in `bits` is expanded to fp32.
-    `kernel="nbits"`: linear layers multiply codes of 2, 4 or 8 bits (the next width there is) with fp32 activations, `block` weights of
-    a channel to a scale. `kernel="fp16"`: the whole network computes in half precision (meant for CUDA).
+    `kernel="nbits"`: linear layers and pointwise convolutions multiply codes of 4 or 8 bits (the next width there is), activations
+    quantized in blocks of `block`; embeddings are looked up as codes (meant for greedy decoding, and for CUDA). `kernel="fp16"`: products
+    and attention in half precision, sums, normalizations and logits in fp32; layers without bits are stored in fp16 (meant for CUDA).
     `method`: how codes are chosen: "rtn" rounds every weight to the nearest, "gptq" makes up for a rounding error in the weights behind it.
     """
 

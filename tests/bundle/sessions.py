@@ -26,9 +26,9 @@ def make(initializer: Initializer, tensors: Mapping[str, Tensor]) -> np.ndarray:
     parts = []
     for index, name in enumerate(initializer.tensors):
         tensor, factor = tensors[name], np.float32(initializer.factors[index] if initializer.factors else 1.0)
-        if initializer.form.startswith("codes"):
+        if initializer.form.startswith(("codes", "nbits")):
             parts.append(tensor.codes)
-        elif initializer.form.startswith("scales"):
+        elif "scales" in initializer.form:
             parts.append(np.broadcast_to(tensor.scales, len(tensor.codes)) * factor)
         else:
             parts.append(dense(tensor) * factor)
@@ -37,7 +37,20 @@ def make(initializer: Initializer, tensors: Mapping[str, Tensor]) -> np.ndarray:
         joined = joined.reshape(len(joined), -1).T
     elif initializer.form == "scales_column":
         joined = joined[:, None]
+    elif initializer.form == "block_scales":
+        joined = np.broadcast_to(joined[:, None], initializer.shape)
+    elif initializer.form.startswith("nbits"):
+        joined = blocks_of(joined.reshape(len(joined), -1), int(initializer.form[5:]), initializer.shape)
+    joined = joined.astype(np.float16) if initializer.form.startswith("half") else joined
     return np.ascontiguousarray(joined if initializer.shape is None else joined.reshape(initializer.shape))
+
+
+def blocks_of(codes: np.ndarray, bits: int, shape: tuple[int, ...]) -> np.ndarray:
+    """MatMulNBits' weights as its documentation words them: unsigned codes around 2^(bits-1), their bits in a row, lowest first."""
+    missing = shape[1] * shape[2] * 8 // bits - codes.shape[1]
+    unsigned = np.pad(codes.astype(int), ((0, 0), (0, missing))) + 2 ** (bits - 1)
+    fields = (unsigned[:, :, None] >> np.arange(bits)) & 1
+    return np.packbits(fields.reshape(*shape[:2], -1), axis=-1, bitorder="little")
 
 
 def open_session(graph: Graph, tensors: Mapping[str, Tensor], optimized: Path | None = None) -> onnxruntime.InferenceSession:

@@ -1,12 +1,14 @@
-"""The graph builder: products in fp32 and int8 against NumPy, joint layers, and graphs that hold no weights."""
+"""The graph builder: products of every kernel against NumPy, joint layers, and graphs that hold no weights."""
 
 import numpy as np
 import pytest
 
 from paredown.bundle.graph import Graph, GraphBuilder, WeightLayout
+from paredown.bundle.kernels import nbits_width
 from paredown.compress.quantize import quantize
 from paredown.compress.tensors import Quantized, Tensor
 from paredown.runtime.bundle_files import Initializer
+from paredown.space.configuration import Kernel
 from tests.bundle.sessions import count_operators, dense, run, shapes
 
 RNG = np.random.default_rng(7)
@@ -24,10 +26,15 @@ def tensors_of(int8: tuple[str, ...] = (), bias: bool = True, granularity: str =
 
 
 def linear_graph(tensors: dict[str, Tensor], int8: tuple[str, ...], *paths: str, factors: tuple[float, ...] | None = None) -> Graph:
-    builder = GraphBuilder("linear", WeightLayout(shapes(tensors), frozenset(int8)))
-    x = builder.input("x", ["rows", 8])
+    return laid_out_graph(WeightLayout(shapes(tensors), dict.fromkeys(int8, "int8")), *paths, factors=factors)
+
+
+def laid_out_graph(layout: WeightLayout, *paths: str, factors: tuple[float, ...] | None = None, rank: int = 2) -> Graph:
+    builder = GraphBuilder("linear", layout)
+    inputs = layout.shapes[f"{paths[0]}.weight"][1]
+    x = builder.input("x", ["rows", inputs] if rank == 2 else ["batch", "rows", inputs])
     units = sum(builder.layout.outputs(path) for path in paths)
-    builder.output(builder.linear(x, *paths, factors=factors), "y", ["rows", units])
+    builder.output(builder.linear(x, *paths, factors=factors, rank=rank), "y", ["rows", units] if rank == 2 else ["batch", "rows", units])
     return builder.build()
 
 
@@ -57,7 +64,7 @@ def test_joint_layers_give_their_outputs_side_by_side(int8: tuple[str, ...], bia
 
 def test_a_product_of_quantized_activations_minds_their_zero_point() -> None:
     tensors = tensors_of(("a",))
-    builder = GraphBuilder("quantized", WeightLayout(shapes(tensors), frozenset({"a"})))
+    builder = GraphBuilder("quantized", WeightLayout(shapes(tensors), {"a": "int8"}))
     codes, scale, zero = builder.node_outputs("DynamicQuantizeLinear", [builder.input("x", ["rows", 8])], 3)
     builder.output(builder.quantized_linear(codes, scale, zero, "a"), "y", ["rows", 6])
     x = RNG.standard_normal((5, 8)).astype(np.float32)  # both signs, so that the zero point is not 0
@@ -72,6 +79,75 @@ def test_layers_of_one_kernel_make_one_product() -> None:
     assert count_operators(linear_graph(tensors_of(("b",)), ("b",), *names).model) == {"Gemm": 2, "DynamicQuantizeMatMul": 1, "Concat": 1}
 
 
+def test_only_adjacent_layers_of_one_kernel_are_joined() -> None:
+    tensors = tensors_of(("a", "b"))
+    graph = linear_graph(tensors, ("a", "b"), "a", "b", "c")
+    assert count_operators(graph.model) == {"DynamicQuantizeMatMul": 1, "Gemm": 1, "Concat": 1}
+    x = RNG.standard_normal((5, 8)).astype(np.float32)
+    (y,) = run(graph, tensors, {"x": x})
+    np.testing.assert_allclose(y, np.hstack([expected_linear(x, tensors, path) for path in "abc"]), atol=3e-5)
+
+
+def blocked_tensors(inputs: int, bits: dict[str, int], granularity: str, pointwise: bool) -> dict[str, Tensor]:
+    rng = np.random.default_rng(0)
+    tensors: dict[str, Tensor] = {}
+    for path, width in bits.items():
+        shape = (5 + width, inputs, 1) if pointwise else (5 + width, inputs)
+        tensors[f"{path}.weight"] = quantize(rng.standard_normal(shape).astype(np.float32), width, granularity)
+        tensors[f"{path}.bias"] = rng.standard_normal(5 + width).astype(np.float32)
+    return tensors
+
+
+def exact_activations(rows: int, inputs: int, block: int) -> np.ndarray:
+    """Whole numbers of which the largest of every block is 127: MatMulNBits quantizes them without an error."""
+    x = np.random.default_rng(1).integers(-127, 128, (rows, inputs)).astype(np.float32)
+    x[:, ::block] = 127.0
+    return x
+
+
+@pytest.mark.parametrize(("inputs", "block"), [(64, 32), (40, 32), (17, 16), (24, 128)], ids=["whole", "padded", "by one", "one block"])
+@pytest.mark.parametrize("bits", range(2, 9))
+@pytest.mark.parametrize(("granularity", "pointwise", "rank"), [("channel", False, 2), ("tensor", True, 3)])
+def test_a_product_of_blocks_is_that_of_the_codes(inputs: int, block: int, bits: int, granularity: str, pointwise: bool, rank: int) -> None:
+    tensors = blocked_tensors(inputs, {"a": bits}, granularity, pointwise)
+    layout = WeightLayout(shapes(tensors), {"a": "nbits"}, nbits={"a": nbits_width(bits)}, block=block)
+    x = exact_activations(6, inputs, block)
+    (y,) = run(laid_out_graph(layout, "a", rank=rank), tensors, {"x": x if rank == 2 else x.reshape(2, 3, inputs)})
+    expected = x @ dense(tensors["a.weight"]).reshape(-1, inputs).T + tensors["a.bias"]
+    # Sums of whole numbers are exact; each block's is scaled and added in float32.
+    np.testing.assert_allclose(y.reshape(expected.shape), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+
+
+def test_layers_of_one_width_share_a_product_of_blocks() -> None:
+    bits = {"a": 3, "b": 4, "c": 5}
+    tensors = blocked_tensors(40, bits, "channel", False)
+    layout = WeightLayout(shapes(tensors), dict.fromkeys(bits, "nbits"), nbits={path: nbits_width(width) for path, width in bits.items()})
+    factors = (1.0, 0.5, -3.0)
+    graph = laid_out_graph(layout, *bits, factors=factors)
+    assert count_operators(graph.model) == {"MatMulNBits": 2, "Concat": 1}
+    x = exact_activations(3, 40, 32)
+    (y,) = run(graph, tensors, {"x": x})
+    parts = [
+        factor * (x @ dense(tensors[f"{path}.weight"]).T + tensors[f"{path}.bias"]) for path, factor in zip(bits, factors, strict=True)
+    ]
+    np.testing.assert_allclose(y, np.hstack(parts), rtol=1e-5, atol=1e-5 * np.abs(parts[0]).max())
+
+
+def test_blocks_round_activations_block_by_block() -> None:
+    """An outlier in one block costs the others nothing; in the dynamic int8 product it costs all of them."""
+    tensors = blocked_tensors(64, {"a": 8}, "channel", False)
+    x = RNG.standard_normal((4, 64)).astype(np.float32)
+    x[0, 0] = 1000.0  # its own block, of its own row
+    exact = x @ dense(tensors["a.weight"]).T + tensors["a.bias"]
+    errors = {}
+    for kernel in ("nbits", "int8"):
+        layout = WeightLayout(shapes(tensors), {"a": kernel}, nbits={"a": 8} if kernel == "nbits" else {})
+        (y,) = run(laid_out_graph(layout, "a"), tensors, {"x": x})
+        errors[kernel] = np.abs(y - exact)[1:].max()
+    assert errors["nbits"] < 0.2  # 64 products of activations that are 0.01 off at most
+    assert errors["int8"] > 1.0  # activations are 2 off
+
+
 def test_a_scale_for_the_whole_tensor_is_spread_over_its_channels() -> None:
     tensors = tensors_of(("a",), granularity="tensor")
     assert tensors["a.weight"].scales.shape == (1,)
@@ -80,15 +156,17 @@ def test_a_scale_for_the_whole_tensor_is_spread_over_its_channels() -> None:
     np.testing.assert_allclose(y, expected_linear(x, tensors, "a"), atol=3e-5)
 
 
-@pytest.mark.parametrize("int8", [(), ("embed",)], ids=["fp32", "int8"])
-def test_embedding_rows_are_the_dequantized_ones_times_the_factor(int8: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("kernel", ["fp32", "int8", "nbits"])
+def test_embedding_rows_are_the_dequantized_ones_times_the_factor(kernel: Kernel) -> None:
     weight = RNG.standard_normal((11, 4)).astype(np.float32)
-    tensors = {"embed.weight": quantize(weight, 6) if int8 else weight}
-    builder = GraphBuilder("embedding", WeightLayout(shapes(tensors), frozenset(int8)))
+    tensors = {"embed.weight": weight if kernel == "fp32" else quantize(weight, 6)}
+    builder = GraphBuilder("embedding", WeightLayout(shapes(tensors), {"embed": kernel}))
     ids = builder.input("ids", ["rows"], 7)
     builder.output(builder.embedding(ids, "embed", 1.7), "y", ["rows", 4])
     chosen = np.array([3, 0, 10, 3])
-    (y,) = run(builder.build(), tensors, {"ids": chosen})
+    graph = builder.build()
+    assert count_operators(graph.model)["Gather"] == (1 if kernel == "fp32" else 2)
+    (y,) = run(graph, tensors, {"ids": chosen})
     np.testing.assert_allclose(y, 1.7 * dense(tensors["embed.weight"])[chosen], rtol=3e-7)  # two float32 roundings
 
 

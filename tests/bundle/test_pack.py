@@ -63,7 +63,21 @@ def test_bytes_are_those_the_cost_model_foretells(tensor: Quantized) -> None:
     for granularity, channels in (("channel", layer.channels), ("tensor", 1)):
         if tensor.scales.size == channels:
             assert len(packed.data) == layer_bytes(layer, tensor.bits, survivors, granularity)
-    assert len(pack({"w": tensor.dequantize()}).data) == layer_bytes(layer, None)
+    dense = tensor.dequantize()
+    assert len(pack({"w": dense}).data) == layer_bytes(layer, None)
+    assert len(pack({"w": dense.astype(np.float16)}).data) == layer_bytes(layer, None, kernel="fp16")
+
+
+def test_numbers_of_half_precision_lie_between_those_of_float32_and_the_planes() -> None:
+    half = np.arange(3, dtype=np.float16)
+    layer = quantize(np.arange(-8, 8, dtype=np.float32).reshape(2, 8), 4)
+    packed = pack({"a": half, "b": layer, "c": np.float32([1.5]), "d": half + 1})
+    kinds = {record.name: (record.kind, record.offset, record.nbytes) for record in packed.records}
+    assert kinds == {"a": ("half", 12, 6), "b": ("dense", 24, 8), "c": ("raw", 8, 4), "d": ("half", 18, 6)}
+    np.testing.assert_array_equal(np.frombuffer(packed.data, "<f2", 6, 12), [0, 1, 2, 1, 2, 3])
+    codes, scales = read_slowly(packed, packed.records[1])
+    np.testing.assert_array_equal(codes, layer.codes)
+    np.testing.assert_array_equal(scales, layer.scales)
 
 
 def test_the_cheaper_form_is_taken_and_dense_when_equal() -> None:
@@ -112,7 +126,7 @@ def test_records_fill_the_file_without_gaps_and_floats_are_aligned() -> None:
 @pytest.mark.parametrize(
     ("tensor", "message"),
     [
-        (np.zeros(3), "must be float32, got float64 for w"),
+        (np.zeros(3), "must be float32 or float16, got float64 for w"),
         (Quantized(np.array([[2]], np.int8), np.ones(1, np.float32), 2), r"2 bits must lie in \[-1, 1\], got 2..2 for w"),
         (Quantized(np.array([[-128]], np.int8), np.ones(1, np.float32), 8), r"\[-127, 127\], got -128"),
         (Quantized(np.zeros((3, 2), np.int8), np.ones(2, np.float32), 8), r"one a channel \(3\), got 2"),
@@ -126,5 +140,5 @@ def test_tensors_that_cannot_be_stored_are_refused(tensor: Quantized | NDArray[n
 
 @given(tensor=quantized_tensors())
 def test_records_survive_their_json(tensor: Quantized) -> None:
-    for record in pack({"b": np.ones(3, np.float32), "w": tensor}).records:
+    for record in pack({"b": np.ones(3, np.float32), "h": np.ones(3, np.float16), "w": tensor}).records:
         assert TensorRecord.from_json(record.to_json()) == record

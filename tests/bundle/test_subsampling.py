@@ -42,7 +42,7 @@ def unfolded(tensors: dict[str, Tensor], input_layer: str, paths: list[str], bit
     for path in paths:
         weight = stored[f"{path}.weight"]
         stored[f"{path}.weight"] = channels_last(weight if bits is None else quantize(weight, bits))
-    builder = GraphBuilder("input", WeightLayout(shapes(stored), frozenset() if bits is None else frozenset(paths), kernels))
+    builder = GraphBuilder("input", WeightLayout(shapes(stored), {} if bits is None else dict.fromkeys(paths, "int8"), kernels))
     features = builder.input("features", ["frames", MELS])
     builder.output(build_subsampling(builder, architecture_of(input_layer), features, MELS, 2.0), "y", ["states", WIDTH])
     return builder.build(), stored

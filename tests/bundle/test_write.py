@@ -1,7 +1,6 @@
 """Bundles on disk: complete or not there, the same bytes each time, never over something else."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +8,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import paredown.bundle.write as write  # noqa: E402
 from paredown.bundle.manifest import _shortest, write_frontend, write_tokens  # noqa: E402
 from paredown.bundle.write import write_bundle  # noqa: E402
 from paredown.compress.compress import CompressedModel  # noqa: E402
 from paredown.compress.network import compress_model  # noqa: E402
 from paredown.errors import BadInput  # noqa: E402
-from paredown.models import load_model  # noqa: E402
 from paredown.runtime.bundle_files import check_files, read_manifest  # noqa: E402
 from paredown.space.configuration import Configuration, Decode, Scheme  # noqa: E402
-from tests.bundle.models import FRONTEND, shared_model  # noqa: E402
-from tests.models.checkpoints import asr_config, st_config, write_checkpoint  # noqa: E402
+from tests.bundle.models import shared_model  # noqa: E402
 
 FILES = {"manifest.json", "weights.bin", "encoder.onnx", "decoder.onnx", "tokens.txt", "frontend.json"}
 
@@ -84,6 +80,16 @@ def test_something_else_is_never_replaced(there: str, tmp_path: Path) -> None:
     assert (target if there == "file" else next(target.iterdir())).read_text() == "mine"
 
 
+def test_a_bundle_of_another_schema_and_a_damaged_one_can_be_replaced(tmp_path: Path) -> None:
+    target = write_bundle(shared_model(), compressed(4), tmp_path / "bundle")
+    before = content(target)
+    manifest = json.loads((target / "manifest.json").read_text(encoding="utf-8"))
+    (target / "manifest.json").write_text(json.dumps({**manifest, "schema": 99}), encoding="utf-8")
+    (target / "weights.bin").unlink()
+    write_bundle(shared_model(), compressed(4), target, force=True)
+    assert content(target) == before
+
+
 def test_a_bundle_is_replaced_only_by_force(tmp_path: Path) -> None:
     target = write_bundle(shared_model(), compressed(4), tmp_path / "bundle")
     before = content(target)
@@ -93,73 +99,6 @@ def test_a_bundle_is_replaced_only_by_force(tmp_path: Path) -> None:
     write_bundle(shared_model(), compressed(5), target, force=True)
     assert content(target) != before
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
-
-
-@pytest.mark.parametrize("fault", ["sync", "rename"])
-def test_a_write_that_fails_leaves_the_old_bundle_and_nothing_else(fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = write_bundle(shared_model(), compressed(4), tmp_path / "bundle")
-    before = content(target)
-    rename = Path.rename
-    monkeypatch.setattr(write, "_swap", lambda *_: False)  # step by step, as where folders cannot be swapped
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    def fail_to_arrive(source: Path, goal: Path) -> Path:
-        return rename(source, goal) if source.name == "bundle" else fail()  # type: ignore[func-returns-value]
-
-    if fault == "sync":
-        monkeypatch.setattr(write.os, "fsync", fail)
-    else:
-        monkeypatch.setattr(Path, "rename", fail_to_arrive)
-    with pytest.raises(OSError, match="No space left"):
-        write_bundle(shared_model(), compressed(5), target, force=True)
-    assert content(target) == before
-    assert os.listdir(tmp_path) == ["bundle"]
-
-
-def test_a_bundle_is_replaced_in_one_step_where_folders_can_be_swapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-    if not write._swap(tmp_path / "a", tmp_path / "b"):
-        pytest.skip("libc, kernel or file system has no renameat2 with RENAME_EXCHANGE")
-    target = write_bundle(shared_model(), compressed(4), tmp_path / "bundles" / "bundle")
-    before = content(target)
-    monkeypatch.delattr(Path, "rename")
-    write_bundle(shared_model(), compressed(5), target, force=True)
-    assert content(target) != before
-    assert os.listdir(target.parent) == ["bundle"]
-
-
-def test_replacing_a_link_to_a_bundle_leaves_the_bundle(tmp_path: Path) -> None:
-    target = write_bundle(shared_model(), compressed(4), tmp_path / "bundle")
-    before = content(target)
-    (tmp_path / "link").symlink_to(target)
-    write_bundle(shared_model(), compressed(5), tmp_path / "link", force=True)
-    assert content(target) == before
-    assert content(tmp_path / "link") != before
-    assert sorted(os.listdir(tmp_path)) == ["bundle", "link"]
-
-
-def test_folders_that_cannot_be_swapped_stay(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    assert not write._swap(tmp_path / "a", tmp_path / "missing")
-    assert os.listdir(tmp_path) == ["a"]
-
-
-@pytest.mark.parametrize("task", ["asr", "st"])
-def test_a_ctc_head_is_neither_in_the_inventory_nor_in_the_bundle(task: str, tmp_path: Path) -> None:
-    parts = {"frontend_conf": FRONTEND, "normalize": None}
-    config = asr_config(**parts) if task == "asr" else st_config(**parts, model_conf={"st_mtlalpha": 0.3})
-    model = load_model(write_checkpoint(tmp_path / "model", config))
-    assert model.network.output_ctc is not None
-    bits = tuple((layer.path, 4) for layer in model.inventory().layers)
-    bundle = write_bundle(model, compress_model(model, Configuration(bits=bits)), tmp_path / "bundle")
-    manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
-    assert set(manifest["layers"]) == {path for path, _ in bits}
-    folded = sum(size for name, size in model.inventory().vectors if ".conv_module.norm." in name)
-    assert manifest["parameters"] == {"model": model.inference_parameters, "stored": model.inference_parameters - folded}
-    assert manifest["model"]["dropped"] == ["specaug", "output_ctc"]
 
 
 def test_normalization_is_written_so_that_it_reads_back_exactly() -> None:

@@ -75,23 +75,26 @@ def test_a_path_outside_the_groups_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "config",
+    ("config", "head"),
     [
-        asr_config(),
-        st_config(),
-        st_config(model_conf={"st_mtlalpha": 0.3}),
-        st_config(model_conf={"asr_weight": 1, "mtlalpha": 1, "st_mtlalpha": 1}),
+        (asr_config(), "ctc"),
+        (asr_config(model_conf={"ctc_weight": 0.0}), None),
+        (st_config(), None),
+        (st_config(model_conf={"st_mtlalpha": 0.3}), "st_ctc"),
+        (st_config(model_conf={"asr_weight": 1, "mtlalpha": 1, "st_mtlalpha": 1}), "st_ctc"),
     ],
 )
-def test_no_ctc_head_takes_part_in_inference(config: dict[str, Any]) -> None:
+def test_only_a_ctc_over_the_output_takes_part_in_inference(config: dict[str, Any], head: str | None) -> None:
     network = build_network(config)
-    assert network.ctc is not None or network.st_ctc is not None
     inventory, grouped = build_inventory(network), group_parameters(network)
     listed = {f"{layer.path}.weight" for layer in inventory.layers} | {name for name, _ in inventory.vectors}
-    assert listed == {name for name, _ in network.named_parameters() if name.startswith(("encoder.", "decoder."))}
+    parts = ("encoder.", "decoder.", *([f"{head}."] if head else []))
+    assert listed == {name for name, _ in network.named_parameters() if name.startswith(parts)}
     assert {name for names in grouped.values() for name in names} == listed
     assert set(grouped) >= set(inventory.groups)
-    assert "ctc" not in grouped
+    assert grouped.get("ctc") == ((f"{head}.ctc_lo.weight", f"{head}.ctc_lo.bias") if head else None)
+    layers = [layer for layer in inventory.layers if layer.group == "ctc"]
+    assert [(layer.path, layer.shape, layer.kind) for layer in layers] == ([(f"{head}.ctc_lo", (8, 16), "linear")] if head else [])
 
 
 def test_query_key_norms_are_vectors() -> None:

@@ -45,23 +45,21 @@ def test_keys_are_those_of_espnets_own_model(tmp_path: Path) -> None:
     assert {name.split(".")[0] for name in names} == {"frontend", "normalize", "encoder", "decoder", "ctc"}
 
 
-def test_asr_checkpoint_keeps_its_ctc_beside_inference(tmp_path: Path) -> None:
+def test_the_ctc_of_an_asr_checkpoint_takes_part_in_inference_and_a_source_ctc_does_not(tmp_path: Path) -> None:
     model = load_model(write_checkpoint(tmp_path, asr_config()))
     assert (model.task, model.source_tokens, model.bpe_model, model.token_type) == ("asr", (), None, "char")
     assert model.network.output_ctc is model.network.ctc is not None
-    assert model.dropped == ("specaug", "output_ctc")
-    ctc = sum(p.numel() for p in model.network.ctc.parameters())
-    assert model.inference_parameters == sum(p.numel() for p in model.network.parameters()) - ctc
+    assert model.dropped == ("specaug",)
+    assert model.inference_parameters == sum(p.numel() for p in model.network.parameters())
     st = load_model(write_checkpoint(tmp_path / "st", st_config()))
     assert st.inference_parameters == sum(p.numel() for p in st.network.parameters()) - sum(p.numel() for p in st.network.ctc.parameters())
-    assert ctc > 0
 
 
 def test_ctc_on_the_translation_is_not_the_source_ctc(tmp_path: Path) -> None:
     config = st_config(model_conf={"asr_weight": 0.3, "mtlalpha": 1.0, "st_mtlalpha": 0.3})
     model = load_model(write_checkpoint(tmp_path, config))
     network = model.network
-    assert model.dropped == ("specaug", "source_ctc", "output_ctc")
+    assert model.dropped == ("specaug", "source_ctc")
     assert network.ctc.ctc_lo.out_features == len(SOURCE_TOKENS)
     assert network.st_ctc.ctc_lo.out_features == len(TOKENS)
     assert network.output_ctc is network.st_ctc

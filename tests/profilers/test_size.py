@@ -14,6 +14,7 @@ def bundle(folder: Path, weight_bytes: int = 100) -> Path:
         {"name": "a", "kind": "dense", "shape": [10, 8], "bits": 4},  # 80 weights at 4 bits: 320 bits
         {"name": "b", "kind": "sparse", "shape": [10, 8], "bits": 3, "survivors": 20},  # 20 survivors at 3 bits: 60 bits
         {"name": "c", "kind": "raw", "shape": [5]},  # 5 numbers at 32 bits: 160 bits
+        {"name": "d", "kind": "half", "shape": [2]},  # 2 numbers at 16 bits: 32 bits
     ]
     (folder / "sub").mkdir(parents=True)
     (folder / "manifest.json").write_text(json.dumps({"tensors": tensors}))
@@ -34,10 +35,10 @@ def test_counts_every_file_but_the_measurements(tmp_path: Path) -> None:
 
 def test_three_ratios(tmp_path: Path) -> None:
     folder = bundle(tmp_path / "b")
-    ratios = measure_ratios(folder, original_parameters=165)
-    assert ratios.nominal_bits == pytest.approx(165 * 32 / (320 + 60 + 160))
-    assert ratios.weight_bytes == pytest.approx(6.6)
-    assert ratios.bundle_bytes == pytest.approx(660 / measure_size(folder).size_bytes)
+    ratios = measure_ratios(folder, original_parameters=167)
+    assert ratios.nominal_bits == pytest.approx(167 * 32 / (320 + 60 + 160 + 32))
+    assert ratios.weight_bytes == pytest.approx(6.68)
+    assert ratios.bundle_bytes == pytest.approx(668 / measure_size(folder).size_bytes)
 
 
 def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:

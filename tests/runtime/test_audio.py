@@ -1,3 +1,6 @@
+import tracemalloc
+import warnings
+from math import gcd
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +9,10 @@ import soundfile
 from numpy.typing import NDArray
 
 from paredown.errors import BadInput
-from paredown.runtime.audio import check_waveform, read_audio, resample
+from paredown.runtime.audio import ResamplingNote, check_waveform, load_audio, read_audio, resample
+from paredown.runtime.audio_limits import AudioLimits
+
+LIMITS = AudioLimits(least_samples=400, most_samples=160_000, sample_rate_hz=16_000, limit_bytes=4_000_000_000)
 
 
 def make_sine(hz: float, rate_hz: int, seconds: float = 0.5) -> NDArray[np.float32]:
@@ -105,6 +111,14 @@ def test_bad_files_get_one_line_that_names_them(tmp_path: Path, kind: str) -> No
         (np.zeros((2, 2, 2)), r"got \[2, 2, 2\]"),
         (np.zeros(5, np.int32), "got int32"),
         (np.array([0.0, np.inf]), "finite"),
+        (np.array([0.0, -np.inf]), "finite"),
+        (np.array([0.0, np.nan, 1.0]), "finite"),
+        (np.array([0.0, -1e20]), r"within 1e\+09 of 0 \(full scale is 1\), got 1e\+20"),
+        (np.array([0.0, 1e300]), "within"),
+        (np.zeros((2, 16_000)), "1 to 64 channels as .samples, channels., got 16000"),
+        (np.zeros(5, np.complex64), "got complex64"),
+        (np.array("text"), "got <U4"),
+        (np.array(0.5), r"shape .* got \[\]"),
     ],
 )
 def test_bad_waveforms_are_refused(waveform: NDArray[np.float64], message: str) -> None:
@@ -115,3 +129,85 @@ def test_bad_waveforms_are_refused(waveform: NDArray[np.float64], message: str) 
 def test_integers_are_scaled_and_channels_averaged() -> None:
     np.testing.assert_array_equal(check_waveform(np.array([0, 16_384, -32_768], np.int16), "w"), np.array([0.0, 0.5, -1.0], np.float32))
     np.testing.assert_array_equal(check_waveform(np.array([[1.0, 0.0], [0.5, 0.5]]), "w"), np.array([0.5, 0.5], np.float32))
+
+
+@pytest.mark.filterwarnings("default::paredown.runtime.audio.ResamplingNote")
+def test_resampling_is_told_once_for_each_pair_of_rates(tmp_path: Path) -> None:
+    for rate_hz in (8_000, 44_100):
+        soundfile.write(tmp_path / f"{rate_hz}.wav", make_sine(440.0, rate_hz), rate_hz)
+    with warnings.catch_warnings(record=True) as notes:
+        for _ in range(3):
+            for rate_hz in (8_000, 44_100):
+                from_file = load_audio(tmp_path / f"{rate_hz}.wav", LIMITS)
+                from_array = load_audio(make_sine(440.0, rate_hz), LIMITS, rate_hz)
+                np.testing.assert_allclose(from_file, from_array, atol=2**-14)
+            load_audio(make_sine(440.0, 16_000), LIMITS)
+            load_audio(make_sine(440.0, 16_000), LIMITS, 16_000)
+    assert [str(note.message) for note in notes] == [f"audio at {rate_hz} Hz is resampled to 16000 Hz" for rate_hz in (8_000, 44_100)]
+    assert {note.category for note in notes} == {ResamplingNote}
+
+
+@pytest.mark.parametrize("rate_hz", [0, -16_000, 999, 768_001, 2**31, True, 16_000.0, "16k"])
+def test_impossible_rates_are_refused(rate_hz: object) -> None:
+    with pytest.raises(BadInput, match=r"whole number in \[1000, 768000\] Hz, got"):
+        load_audio(make_sine(440.0, 16_000), LIMITS, rate_hz)  # type: ignore[arg-type]
+
+
+def test_a_file_says_its_own_rate_and_nothing_else_is_audio(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", make_sine(440.0, 16_000), 16_000)
+    with pytest.raises(BadInput, match="a file says its own; got 16000 with"):
+        load_audio(tmp_path / "a.wav", LIMITS, 16_000)
+    with pytest.raises(BadInput, match="a file's path or a NumPy array, got list"):
+        load_audio([0.0, 1.0], LIMITS)  # type: ignore[arg-type]
+
+
+def test_a_long_file_is_refused_before_its_samples_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour, which would be 230 MB: what the header says is enough."""
+    path = tmp_path / "hour.flac"
+    with soundfile.SoundFile(path, "w", 16_000, 1) as file:
+        for _ in range(60):
+            file.write(np.zeros(16_000 * 60, np.int16))
+    monkeypatch.setattr(soundfile.SoundFile, "read", None)
+    with pytest.raises(BadInput, match=r"at most 10\.0 s .* got 3600\.0 s: .*hour\.flac"):
+        load_audio(path, LIMITS)
+
+
+def test_a_long_waveform_is_refused_before_anything_is_made_of_it() -> None:
+    hour = np.lib.stride_tricks.as_strided(np.zeros(2, np.int16), (3_600 * 44_100, 2), (0, 2))  # takes four bytes
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadInput, match=r"got 3600\.0 s: waveform"):
+            load_audio(hour, LIMITS, 44_100)
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("rates_hz", [(48_000, 16_000), (44_100, 16_000), (8_000, 16_000)], ids=str)
+def test_resampling_takes_no_multiple_of_the_audio(rates_hz: tuple[int, int]) -> None:
+    from_hz, to_hz = rates_hz
+    waveform = make_sine(440.0, from_hz, seconds=60.0)
+    tracemalloc.start()
+    try:
+        resample(waveform, from_hz, to_hz)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # The padded input, the result, and some MB for a block of 4096 windows of at most 200 samples.
+    assert peak_bytes < waveform.nbytes * (1 + to_hz / from_hz) + 8e6
+
+
+@pytest.mark.parametrize("rates_hz", [(48_000, 16_000), (44_100, 16_000), (8_000, 16_000), (12_345, 16_000)], ids=str)
+def test_blocks_join_without_a_seam(rates_hz: tuple[int, int]) -> None:
+    """Long enough for many blocks; each output against its own sum over the filter, in float64."""
+    from_hz, to_hz = rates_hz
+    waveform = np.random.default_rng(0).normal(0, 0.1, 10 * from_hz).astype(np.float32)
+    resampled = resample(waveform, from_hz, to_hz)
+    up, down = to_hz // gcd(from_hz, to_hz), from_hz // gcd(from_hz, to_hz)
+    largest = max(up, down)
+    for place in np.random.default_rng(1).integers(0, len(resampled), 200):
+        inputs = np.arange(len(waveform))
+        inputs = inputs[np.abs(inputs * up - place * down) <= 32 * largest]
+        offset = (inputs * up - place * down) / largest
+        taps = up * 0.92 / largest * np.sinc(0.92 * offset) * np.i0(8 * np.sqrt(1 - (offset / 32) ** 2)) / np.i0(8)
+        assert resampled[place] == pytest.approx(float(waveform[inputs] @ taps), abs=1e-6)

@@ -1,7 +1,5 @@
 """Beam search against ESPnet's own BatchBeamSearch on random decoders, token for token."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,36 +7,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from paredown.errors import BadInput
-from paredown.runtime.beam import BeamSettings, Hypothesis, beam_search, beam_search_fixed, detect_end
+from paredown.runtime.beam import BeamSettings, beam_search, beam_search_fixed, detect_end
+from tests.runtime.espnet_search import EspnetSteps, plain, search_espnet
 
 VOCABULARY, EOS = 20, 19
-
-
-@dataclass
-class EspnetSteps:
-    """An ESPnet torch decoder behind `StepModel`: whole prefixes and states are reordered in Python."""
-
-    decoder: object
-    memory: object
-    batches: list[int] = field(default_factory=list)  # hypotheses of every step
-    starts: int = 0
-
-    def start(self) -> None:
-        self.prefixes, self.states, self.starts = np.zeros((1, 0), np.int64), [None], self.starts + 1
-
-    def step(
-        self, tokens: NDArray[np.int64], position: int, order: NDArray[np.int64], k: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        import torch
-
-        assert position == self.prefixes.shape[1]
-        self.prefixes = np.concatenate([self.prefixes[order], tokens[:, None]], axis=1)
-        self.batches.append(len(tokens))
-        memory = self.memory.expand(len(tokens), *self.memory.shape)
-        with torch.no_grad():
-            scores, self.states = self.decoder.batch_score(torch.from_numpy(self.prefixes), [self.states[row] for row in order], memory)
-            best = scores.topk(k)
-        return best.values.numpy(), best.indices.numpy()
 
 
 def make_decoder(seed: int, eos_bonus: float, sharpness: float) -> tuple[object, object]:
@@ -52,30 +24,6 @@ def make_decoder(seed: int, eos_bonus: float, sharpness: float) -> tuple[object,
         decoder.output_layer.weight *= sharpness
         decoder.output_layer.bias[EOS] += eos_bonus
     return decoder, torch.randn(int(torch.randint(8, 30, ())), 16)
-
-
-def search_espnet(decoder: object, memory: object, settings: BeamSettings) -> list[tuple[tuple[int, ...], float]]:
-    import torch
-    from espnet.nets.batch_beam_search import BatchBeamSearch
-    from espnet.nets.scorers.length_bonus import LengthBonus
-
-    search = BatchBeamSearch(
-        scorers={"decoder": decoder, "length_bonus": LengthBonus(VOCABULARY)},
-        weights={"decoder": 1.0, "length_bonus": settings.length_bonus},
-        beam_size=settings.beam_size,
-        vocab_size=VOCABULARY,
-        sos=settings.sos,
-        eos=settings.eos,
-        pre_beam_score_key="full",
-        normalize_length=settings.normalize_length,
-    ).eval()
-    with torch.no_grad():
-        found = search(memory, maxlenratio=settings.maxlenratio, minlenratio=settings.minlenratio)
-    return [(tuple(hypothesis.yseq.tolist()), float(hypothesis.score)) for hypothesis in found]
-
-
-def plain(hypotheses: tuple[Hypothesis, ...]) -> list[tuple[tuple[int, ...], float]]:
-    return [(hypothesis.ids, float(hypothesis.score)) for hypothesis in hypotheses]
 
 
 CASES = [
@@ -111,8 +59,11 @@ def test_hypotheses_and_scores_are_those_of_espnet(eos_bonus: float) -> None:
     assert min(shrunk, repeated, stopped_early, capped) >= 1
 
 
-def score_lengths(lengths_and_scores: list[tuple[int, float]]) -> list[Hypothesis]:
-    return [Hypothesis((EOS,) * length, np.float32(score)) for length, score in lengths_and_scores]
+def best_of_length(lengths_and_scores: list[tuple[int, float]]) -> dict[int, float]:
+    best: dict[int, float] = {}
+    for length, score in lengths_and_scores:
+        best[length] = max(score, best.get(length, score))
+    return best
 
 
 @given(
@@ -124,15 +75,15 @@ def test_end_is_detected_where_espnet_detects_it(ended: list[tuple[int, float]],
     from espnet.nets.e2e_asr_common import end_detect
 
     theirs = end_detect([{"score": score, "yseq": [0] * length} for length, score in ended], position)
-    assert detect_end(score_lengths(ended), position) == theirs
+    assert detect_end(best_of_length(ended), position) == theirs
 
 
 def test_end_needs_three_lengths_far_below_the_best() -> None:
     far = [(7, -12.0), (8, -12.0), (9, -12.0)]
-    assert detect_end(score_lengths([(3, -1.0), *far]), 9)
-    assert not detect_end(score_lengths([(3, -2.5), *far]), 9)  # only 9.5 below
-    assert not detect_end(score_lengths([(3, -1.0), *far[1:]]), 9)
-    assert not detect_end(score_lengths([(3, -1.0), *far]), 8)
+    assert detect_end(best_of_length([(3, -1.0), *far]), 9)
+    assert not detect_end(best_of_length([(3, -2.5), *far]), 9)  # only 9.5 below
+    assert not detect_end(best_of_length([(3, -1.0), *far[1:]]), 9)
+    assert not detect_end(best_of_length([(3, -1.0), *far]), 8)
 
 
 class UnigramSteps:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from paredown.runtime import Translator
-from paredown.space.configuration import Configuration, Scheme
+from paredown.space.configuration import Configuration, Kernel, Scheme
 
 torch = pytest.importorskip("torch")
 
@@ -101,14 +101,32 @@ def test_dropped_blocks_low_bits_and_sparsity_give_the_tokens_of_the_same_torch_
     assert check_equal(model, configuration, tmp_path / "bundle") > 1
 
 
-def test_int8_products_give_nearly_the_same_scores(tmp_path: Path) -> None:
-    """8-bit weights and activations: the score of the first token moves a little, and the layers really run in int8."""
+@pytest.mark.parametrize("encoder", ["conformer-latest", "transformer", "e_branchformer"])
+def test_a_half_bundle_gives_the_tokens_of_fp32(tmp_path: Path, encoder: str) -> None:
+    model = make_model(tmp_path / "model", st_config(encoder))
+    found, sizes = {}, {}
+    for kernel in ("fp32", "fp16"):
+        bundle = write_bundle(model, compress_model(model, Configuration(scheme=Scheme(kernel=kernel))), tmp_path / kernel)
+        translator = Translator.from_bundle(bundle, beam_size=4)
+        found[kernel] = [translator.translate(make_waveform(seed)) for seed in range(24)]
+        sizes[kernel] = (bundle / "weights.bin").stat().st_size
+    assert sizes["fp16"] == sizes["fp32"] / 2
+    assert len({translation.ids for translation in found["fp32"]}) > 12
+    # 99 % of the utterances: all of so few.
+    assert [translation.ids for translation in found["fp16"]] == [translation.ids for translation in found["fp32"]]
+    differences = [abs(half.score - full.score) / (1 + len(full.ids)) for half, full in zip(found["fp16"], found["fp32"], strict=True)]
+    assert 0.0 < max(differences) < 0.02  # a token's: roundings to 11 bits in each of some 30 products
+
+
+@pytest.mark.parametrize("kernel", ["int8", "nbits"])
+def test_products_of_codes_give_nearly_the_same_scores(tmp_path: Path, kernel: Kernel) -> None:
+    """8-bit weights and activations: the score of the first token moves a little, and the layers really run on codes."""
     model = make_model(tmp_path / "model", st_config(), seed=3)
     bits = tuple((layer.path, 8) for layer in model.inventory().layers)
-    scores = {}
-    for kernel in ("fp32", "int8"):
-        compressed = compress_model(model, Configuration(bits=bits, scheme=Scheme(kernel=kernel)))
-        translator = Translator.from_bundle(write_bundle(model, compressed, tmp_path / kernel), beam_size=3)
-        scores[kernel] = np.array([translator.translate(make_waveform(seed), fixed_tokens=1).score for seed in range(4)])
-    difference = np.abs(scores["int8"] - scores["fp32"]).max()
+    scores = []
+    for scheme in (FP32, Scheme(kernel=kernel)):
+        compressed = compress_model(model, Configuration(bits=bits, scheme=scheme))
+        translator = Translator.from_bundle(write_bundle(model, compressed, tmp_path / scheme.kernel), beam_size=3)
+        scores.append(np.array([translator.translate(make_waveform(seed), fixed_tokens=1).score for seed in range(4)]))
+    difference = np.abs(scores[0] - scores[1]).max()
     assert 0.0 < difference < 0.3  # activations round at 1/255 of their range in each of some 30 products

@@ -22,6 +22,7 @@ def tensors() -> dict[str, Tensor]:
         made[f"dense{bits}"] = quantize(rng.standard_normal((4, 6)).astype(np.float32), bits)
         made[f"sparse{bits}"] = quantize(rng.standard_normal((40, 6)).astype(np.float32), bits, mask=rng.random((40, 6)) < 0.2)
     made["tensor"] = quantize(rng.standard_normal((5, 6)).astype(np.float32), 4, "tensor")
+    made["half"] = rng.standard_normal((4, 6)).astype(np.float16)
     made["pointwise"] = quantize(rng.standard_normal((4, 6, 1)).astype(np.float32), 6)
     made["empty"] = quantize(np.ones((4, 6), np.float32), 2, mask=np.zeros((4, 6), bool))
     return made
@@ -42,12 +43,12 @@ def make(
 
 
 def values_of(tensor: Tensor) -> NDArray[np.float32]:
-    return tensor.dequantize() if isinstance(tensor, Quantized) else tensor
+    return tensor.dequantize() if isinstance(tensor, Quantized) else tensor.astype(np.float32)
 
 
 def test_float_forms_are_the_weights_bit_for_bit(weights: Weights, tensors: dict[str, Tensor]) -> None:
     kinds = {record.kind for record in weights._records.values()}
-    assert kinds == {"raw", "dense", "sparse"}
+    assert kinds == {"raw", "half", "dense", "sparse"}
     for name, tensor in tensors.items():
         np.testing.assert_array_equal(make(weights, "float", name), values_of(tensor), strict=True)
 
@@ -62,7 +63,7 @@ def test_code_forms_are_the_codes(weights: Weights, tensors: dict[str, Tensor]) 
 
 
 def test_transposed_forms_are_in_by_out_and_contiguous(weights: Weights, tensors: dict[str, Tensor]) -> None:
-    for name in ("raw", "dense3", "sparse5", "pointwise"):
+    for name in ("raw", "half", "dense3", "sparse5", "pointwise"):
         tensor = tensors[name]
         made = make(weights, "float_transposed", name)
         np.testing.assert_array_equal(made, values_of(tensor).reshape(values_of(tensor).shape[:2]).T)
@@ -93,6 +94,45 @@ def test_factors_scale_each_tensor(weights: Weights, tensors: dict[str, Tensor])
     np.testing.assert_array_equal(make(weights, "float", "bias", factors=(0.1,)), tensors["bias"] * np.float32(0.1), strict=True)
 
 
+def test_half_forms_are_rounded_once_behind_the_factor(weights: Weights, tensors: dict[str, Tensor]) -> None:
+    for name in ("raw", "half", "dense5", "sparse8"):
+        np.testing.assert_array_equal(make(weights, "half", name), values_of(tensors[name]).astype(np.float16), strict=True)
+        scaled = (values_of(tensors[name]) * np.float32(0.3)).astype(np.float16)
+        np.testing.assert_array_equal(make(weights, "half_transposed", name, factors=(0.3,)), scaled.T, strict=True)
+    joined = np.concatenate([values_of(tensors["half"]), values_of(tensors["dense5"])]).astype(np.float16)
+    np.testing.assert_array_equal(make(weights, "half", "half", "dense5"), joined, strict=True)
+
+
+@pytest.mark.parametrize("block", [16, 4])
+@pytest.mark.parametrize("width", [4, 8])
+def test_blocks_hold_the_codes_around_the_zero_point(weights: Weights, tensors: dict[str, Tensor], width: int, block: int) -> None:
+    blocks = -(-6 // block)
+    for name in (f"dense{width}", "dense3", f"sparse{width}", "empty", "tensor", "pointwise"):
+        tensor = tensors[name]
+        if tensor.bits > width:
+            continue
+        packed = make(weights, f"nbits{width}", name, shape=(len(tensor.codes), blocks, block * width // 8))
+        assert packed.dtype == np.uint8
+        for row, codes in enumerate(tensor.codes.reshape(len(tensor.codes), -1)):
+            number = int.from_bytes(packed[row].tobytes(), "little")  # the lowest bits first
+            fields = [number >> (width * index) & (2**width - 1) for index in range(blocks * block)]
+            assert [field - 2 ** (width - 1) for field in fields] == codes.tolist() + [0] * (blocks * block - 6)
+
+
+def test_every_block_of_a_channel_has_its_scale(weights: Weights, tensors: dict[str, Tensor]) -> None:
+    made = make(weights, "block_scales", "dense4", "tensor", factors=(0.5, 2.0), shape=(9, 3))
+    expected = np.concatenate([tensors["dense4"].scales * np.float32(0.5), np.repeat(tensors["tensor"].scales * np.float32(2), 5)])
+    np.testing.assert_array_equal(made, np.stack([expected] * 3, axis=1), strict=True)
+
+
+def test_blocks_that_do_not_fit_are_refused(weights: Weights) -> None:
+    with pytest.raises(ValueError, match="codes of 5 bits do not fit into blocks of 4 bits: dense5"):
+        make(weights, "nbits4", "dense5", shape=(4, 1, 8))
+    for shape in ((5, 1, 16), (4, 2, 16), (4, 0, 16)):
+        with pytest.raises(ValueError, match=r"codes \(4, 6\) must fill blocks of 16, got the shape"):
+            make(weights, "nbits8", "dense8", shape=shape)
+
+
 def test_a_shape_is_given_at_the_end(weights: Weights, tensors: dict[str, Tensor]) -> None:
     np.testing.assert_array_equal(make(weights, "float", "raw", shape=(2, 12)), tensors["raw"].reshape(2, 12), strict=True)
 
@@ -112,9 +152,10 @@ def test_the_file_may_go_when_arrays_are_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["codes", "scales"])
-def test_a_raw_tensor_has_no_codes(weights: Weights, form: Form) -> None:
-    with pytest.raises(ValueError, match="quantized tensor, got raw bias"):
-        make(weights, form, "bias")
+@pytest.mark.parametrize(("name", "kind"), [("bias", "raw"), ("half", "half")])
+def test_a_raw_tensor_has_no_codes(weights: Weights, form: Form, name: str, kind: str) -> None:
+    with pytest.raises(ValueError, match=f"quantized tensor, got {kind} {name}"):
+        make(weights, form, name)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +165,9 @@ def test_a_raw_tensor_has_no_codes(weights: Weights, form: Form) -> None:
         ("float", (), (), "has tensors"),
         ("float", ("a", "b"), (1.0,), "none or for all"),
         ("codes", ("a",), (2.0,), "codes take no factors"),
+        ("nbits4", ("a",), (2.0,), "codes take no factors"),
+        ("nbits8", ("a",), (), "form nbits8 has a shape of 3 dimensions, got None"),
+        ("block_scales", ("a",), (), "form block_scales has a shape of 2 dimensions"),
     ],
 )
 def test_impossible_initializers_are_refused(form: str, names: tuple[str, ...], factors: tuple[float, ...], message: str) -> None:

@@ -1,10 +1,9 @@
 """A bundle that is small enough to compute by hand: two graphs with the inputs and outputs of real ones, and the same in NumPy.
 
-The decoder averages its self-attention caches and the memory instead of attending to them; so its scores depend on every token so
-far and on every frame, and a cache that is reordered wrongly changes them.
+The decoder averages the nodes of its self-attention and the memory instead of attending to them; so its scores depend on every token
+so far and on every frame, and a mask that shows the wrong nodes changes them.
 """
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,8 +15,10 @@ from onnx import ModelProto, TensorProto, helper
 from paredown.bundle.pack import pack
 from paredown.compress.quantize import quantize
 from paredown.compress.tensors import Tensor
-from paredown.runtime.bundle_files import Initializer
+from paredown.runtime.bundle_files import SCHEMA, Initializer
 from paredown.runtime.features import Frontend
+from paredown.runtime.file_check import describe_files
+from paredown.runtime.seal import seal
 
 HEADS, UNITS, MELS = 2, 3, 10
 WIDTH = HEADS * UNITS
@@ -60,17 +61,18 @@ def write_toy_bundle(bundle: Path, tensors: dict[str, Tensor]) -> Path:
         "frontend.json": json.dumps(asdict(FRONTEND)).encode(),
     }
     manifest = {
-        "schema": 1,
+        "schema": SCHEMA,
         "versions": {"paredown": "0.1.0"},
         "model": {"digest": "", "task": "st", "token_type": "bpe", "sos": EOS, "eos": EOS, "subsampling_least_frames": 7},
         "configuration": {"decode": {"beam_size": 4, "length_bonus": 0.1}},
-        "files": {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()},
+        "memory": {"frame_bytes": 1000, "frame_pair_bytes": 2.5, "node_bytes": 100, "frames_per_state": 1},
+        "files": describe_files(files),
         "tensors": [record.to_json() for record in packed.records],
         "graphs": {
             name: {"file": f"{name}.onnx", "initializers": [entry.to_json() for entry in entries]} for name, entries in INITIALIZERS.items()
         },
     }
-    for name, data in (files | {"manifest.json": json.dumps(manifest).encode()}).items():
+    for name, data in (files | {"manifest.json": seal(manifest).encode()}).items():
         (bundle / name).write_bytes(data)
     return bundle
 
@@ -94,14 +96,14 @@ def _model(
 
 def make_encoder() -> ModelProto:
     nodes = [
-        ("MatMul", "features project", "states", {}),
-        ("Reshape", "states heads_apart", "apart", {}),
+        ("MatMul", "features project", "encoder_out", {}),
+        ("Reshape", "encoder_out heads_apart", "apart", {}),
         ("Transpose", "apart", "memory_keys", {"perm": [0, 2, 1, 3]}),
         ("Sin", "memory_keys", "memory_values", {}),
     ]
     memory = (TensorProto.FLOAT, [1, HEADS, "frames", UNITS])
     inputs = {"features": (TensorProto.FLOAT, ["frames", MELS])}
-    outputs = {"memory_keys": memory, "memory_values": memory}
+    outputs = {"encoder_out": (TensorProto.FLOAT, ["frames", WIDTH]), "memory_keys": memory, "memory_values": memory}
     return _model(nodes, inputs, outputs, [_external("project", (MELS, WIDTH))], heads_apart=[1, -1, HEADS, UNITS])
 
 
@@ -114,21 +116,28 @@ def make_decoder() -> ModelProto:
         ("Cast", "position", "float_position", {"to": TensorProto.FLOAT}),
         ("Cos", "float_position", "wave", {}),
         ("Add", "embedded wave", "x", {}),
-        ("Reshape", "x heads_apart", "apart", {}),
+        ("Reshape", "x heads_apart", "beams_first", {}),
+        ("Transpose", "beams_first", "apart", {"perm": [0, 2, 1, 3]}),
+        ("Add", "apart apart", "twice_apart", {}),
+        ("Exp", "node_mask", "seen", {}),
+        ("ReduceSum", "seen last_axis", "count", {}),
+        ("Div", "seen count", "shares", {}),
+        ("Exp", "memory_mask", "heard", {}),
+        ("ReduceSum", "heard last_axis", "frames_heard", {}),
+        ("Div", "heard frames_heard", "memory_shares", {}),
         ("Mul", "memory_keys_0 memory_values_0", "products", {}),
-        ("ReduceMean", "products frames_axis", "memory_mean", {"keepdims": 0}),
+        ("MatMul", "memory_shares products", "memory_mean", {}),
     ]
-    for kind in ("keys", "values"):
+    for kind, new in (("keys", "apart"), ("values", "twice_apart")):
         nodes += [
-            ("Gather", f"self_{kind}_0 order", f"{kind}_ordered", {"axis": 0}),
-            ("Concat", f"{kind}_ordered {'apart' if kind == 'keys' else 'memory_apart'}", f"new_self_{kind}_0", {"axis": 2}),
-            ("ReduceMean", f"new_self_{kind}_0 frames_axis", f"{kind}_mean", {"keepdims": 0}),
+            ("Concat", f"self_{kind}_0 {new}", f"new_self_{kind}_0", {"axis": 2}),
+            ("MatMul", f"shares new_self_{kind}_0", f"{kind}_mean", {}),
         ]
-    nodes.insert(10, ("Add", "apart apart", "memory_apart", {}))
     nodes += [
         ("Mul", "keys_mean values_mean", "self_mean", {}),
         ("Add", "self_mean memory_mean", "mean", {}),
-        ("Reshape", "mean heads_joined", "context", {}),
+        ("Transpose", "mean", "mean_beams_first", {"perm": [0, 2, 1, 3]}),
+        ("Reshape", "mean_beams_first heads_joined", "context", {}),
         ("Add", "context x", "sum", {}),
         ("MatMul", "sum output", "scaled", {}),
         ("Add", "scaled bias", "logits", {}),
@@ -136,21 +145,22 @@ def make_decoder() -> ModelProto:
         ("TopK", "log_probs k", "scores ids", {}),
     ]
     int64, real = TensorProto.INT64, TensorProto.FLOAT
-    cache, memory, grown = (
-        (real, ["beam_in", HEADS, "t", UNITS]),
-        (real, [1, HEADS, "frames", UNITS]),
-        (real, ["beam", HEADS, "t_next", UNITS]),
-    )
-    inputs = {"tokens": (int64, ["beam"]), "position": (int64, [1]), "order": (int64, ["beam"]), "k": (int64, [1])}
-    inputs |= {"self_keys_0": cache, "self_values_0": cache, "memory_keys_0": memory, "memory_values_0": memory}
-    outputs = {"scores": (real, ["beam", "k"]), "ids": (int64, ["beam", "k"]), "new_self_keys_0": grown, "new_self_values_0": grown}
+    pool, memory, grown = ((real, ["utterances", HEADS, length, UNITS]) for length in ("nodes", "frames", "nodes_next"))
+    inputs = {"tokens": (int64, ["utterances", "beams"]), "position": (int64, ["utterances", 1, 1]), "k": (int64, [1])}
+    inputs |= {
+        name: (real, ["utterances", 1, "beams", length]) for name, length in (("node_mask", "nodes_next"), ("memory_mask", "frames"))
+    }
+    inputs |= {"self_keys_0": pool, "self_values_0": pool, "memory_keys_0": memory, "memory_values_0": memory}
+    best = ["utterances", "beams", "k"]
+    outputs = {"scores": (real, best), "ids": (int64, best), "log_probs": (real, ["utterances", "beams", len(TOKENS)])}
+    outputs |= {"new_self_keys_0": grown, "new_self_values_0": grown}
     weights = [
         _external("codes", (len(TOKENS), WIDTH), TensorProto.INT8),
         _external("scales", (len(TOKENS), 1)),
         _external("output", (WIDTH, len(TOKENS))),
         _external("bias", (len(TOKENS),)),
     ]
-    return _model(nodes, inputs, outputs, weights, heads_apart=[-1, HEADS, 1, UNITS], heads_joined=[-1, WIDTH], frames_axis=[2])
+    return _model(nodes, inputs, outputs, weights, heads_apart=[0, 0, HEADS, UNITS], heads_joined=[0, 0, WIDTH], last_axis=[3])
 
 
 @dataclass

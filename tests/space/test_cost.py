@@ -19,6 +19,8 @@ def test_dense_layer_by_hand() -> None:
     assert layer_bytes(layer_of(3, 5), bits=3) == 3 * 2 + 4 * 3
     assert layer_bytes(layer_of(3, 5), bits=3, granularity="tensor") == 3 * 2 + 4
     assert layer_bytes(layer_of(3, 5), bits=None) == 60
+    assert layer_bytes(layer_of(3, 5), bits=None, kernel="fp16") == 30
+    assert layer_bytes(layer_of(3, 5), bits=3, kernel="fp16") == layer_bytes(layer_of(3, 5), bits=3)
 
 
 def test_sparse_layer_takes_the_cheaper_form() -> None:

@@ -11,7 +11,7 @@ from paredown.analysis.result import Analysis
 from paredown.errors import BadInput
 
 # Goes up whenever the same model, data and settings would give another analysis, or when the file changes its form.
-SCHEMA = 1
+SCHEMA = 2
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:

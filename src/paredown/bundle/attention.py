@@ -23,9 +23,10 @@ class RelativePositions:
 
 
 def attend(builder: GraphBuilder, heads: int, query: str, key: str, value: str, bias: str = "") -> str:
-    """softmax(query key' / sqrt(dk) + bias) value at batch 1.
+    """softmax(query key' / sqrt(dk) + bias) value.
 
-    query [1, rows, width]; key and value [1, n, width] or [1, heads, n, dk]; bias [1, heads, rows, n]. Returns [1, rows, width].
+    query [batch, rows, width]; key and value [batch, n, width] or [batch, heads, n, dk]; bias [batch, heads or 1, rows, n].
+    Returns [batch, rows, width].
     """
     inputs = [query, key, value] + (["", "", bias] if bias else [])
     return builder.node("MultiHeadAttention", inputs, MICROSOFT, num_heads=heads)

@@ -1,5 +1,8 @@
 """Builds ONNX graphs by hand: nodes with unique names, weights as external initializers that the runtime supplies.
 
+A layer is computed by its kernel: a product in fp32 or fp16, a dynamic int8 product, or MatMulNBits (codes of 4 or 8 bits, activations
+quantized block by block).
+
 A graph never holds a weight. Every weight is a `TensorProto` that says "external" (its location does not exist; onnxruntime
 takes the arrays from `SessionOptions.add_external_initializers`), and an `Initializer` that tells the runtime how to make it
 from the tensors of `weights.bin`. Only constants of the structure (shapes, frequencies of the positions) lie in the graph.
@@ -10,6 +13,7 @@ Activations are rank 2, [rows, units]: rows are frames in the encoder and beams 
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from math import prod
 from typing import Any
 
@@ -19,11 +23,23 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from onnx import TensorProto, helper
 
 from paredown.bundle.architecture import Activation
+from paredown.bundle.precision import place_casts
 from paredown.runtime.bundle_files import Form, Initializer
+from paredown.space.configuration import Kernel
 
 OPSET, IR_VERSION = 20, 10
 MICROSOFT = "com.microsoft"
 LAYER_NORM_EPSILON = 1e-12  # ESPnet's LayerNorm
+# MatMulNBits: without this level its 8-bit kernel dequantizes the weights at every call, 10 to 50 times as slow.
+_INT8_ACTIVATIONS = 4
+_DTYPES: dict[Form, int] = {
+    "half": TensorProto.FLOAT16,
+    "half_transposed": TensorProto.FLOAT16,
+    "codes": TensorProto.INT8,
+    "codes_transposed": TensorProto.INT8,
+    "nbits4": TensorProto.UINT8,
+    "nbits8": TensorProto.UINT8,
+}
 _LOCATION = "weights"
 
 
@@ -43,13 +59,22 @@ class Graph:
 class WeightLayout:
     """What a builder must know of the weights: their shapes by parameter name (as stored), and by path what is computed how.
 
-    `int8`: layers multiplied as dynamic int8 products. `unfolded`: 2-d convolutions computed as one product of all patches, with
-    their kernel size; their weights are stored [out, kernel * kernel * in], channels last (torch has [out, in, kernel, kernel]).
+    `kernels`: what computes a layer; one that is absent computes as the graph does: in fp16 where `half`, else in fp32. `nbits`: of the
+    layers of kernel "nbits" the bits of a code in the operator (4 or 8), whose blocks have `block` weights. `unfolded`: 2-d convolutions
+    computed as one product of all patches, with their kernel size; their weights are stored [out, kernel * kernel * in], channels last
+    (torch has [out, in, kernel, kernel]).
     """
 
     shapes: Mapping[str, tuple[int, ...]]
-    int8: frozenset[str] = frozenset()
+    kernels: Mapping[str, Kernel] = field(default_factory=dict)
     unfolded: Mapping[str, int] = field(default_factory=dict)
+    nbits: Mapping[str, int] = field(default_factory=dict)
+    block: int = 32
+    half: bool = False
+
+    def kernel(self, path: str) -> Kernel:
+        """The kernel of a layer, or that of any other parameter."""
+        return self.kernels.get(path, "fp16" if self.half else "fp32")
 
     def has(self, path: str) -> bool:
         """Whether a parameter `path` or `path + ".weight"` is there."""
@@ -106,30 +131,51 @@ class GraphBuilder:
         self._tensors.setdefault(name, onnx.numpy_helper.from_array(array, name))
         return name
 
-    def parameter(self, name: str, shape: tuple[int, ...] | None = None) -> str:
-        """A parameter as it is, float32 in torch layout or in another shape of the same size."""
-        return self._external(Initializer(name, "float", (name,), shape=shape), shape or self.layout.shapes[name])
+    def parameter(self, name: str, shape: tuple[int, ...] | None = None, form: Form | None = None) -> str:
+        """A parameter as it is, in torch layout or in another shape of the same size; float16 where its layer computes so, else float32."""
+        if form is None:
+            form = "half" if self.layout.kernel(name.rpartition(".")[0]) == "fp16" else "float"
+        return self._external(Initializer(name, form, (name,), shape=shape), shape or self.layout.shapes[name])
 
     def linear(self, x: str, *paths: str, factors: Sequence[float] | None = None, rank: int = 2) -> str:
         """x [rows, in] through the linear layers `paths`, their outputs side by side: [rows, sum of out]. A factor scales a layer's output.
 
-        Layers of one kernel make one product. Convolutions of kernel size 1 count as linear. `rank` 3: x is [batch, rows, in].
+        Adjacent layers of one kernel make one product. Convolutions of kernel size 1 count as linear. `rank` 3: x is [batch, rows, in].
         """
-        in_int8 = [path in self.layout.int8 for path in paths]
-        if len(set(in_int8)) > 1:
-            scaled = factors or [1.0] * len(paths)
-            parts = [self.linear(x, path, factors=[factor], rank=rank) for path, factor in zip(paths, scaled, strict=True)]
-            return self.node("Concat", parts, axis=-1)
-        given = () if factors is None or all(factor == 1.0 for factor in factors) else tuple(factors)
-        bias = self._joined(paths, "bias", "float", given) if self.layout.has(f"{paths[0]}.bias") else ""
-        if in_int8[0]:
+        scaled = zip(paths, factors or [1.0] * len(paths), strict=True)
+        runs = [tuple(run) for _, run in groupby(scaled, lambda layer: (self.layout.kernel(layer[0]), self.layout.nbits.get(layer[0])))]
+        parts = [self._product(x, tuple(path for path, _ in run), tuple(factor for _, factor in run), rank) for run in runs]
+        return parts[0] if len(parts) == 1 else self.node("Concat", parts, axis=-1)
+
+    def _product(self, x: str, paths: Sequence[str], factors: tuple[float, ...], rank: int) -> str:
+        """Layers of one kernel, as in `linear`."""
+        given = () if all(factor == 1.0 for factor in factors) else factors
+        kernel = self.layout.kernel(paths[0])
+        half = kernel == "fp16"
+        bias = self._joined(paths, "bias", "half" if half else "float", given) if self.layout.has(f"{paths[0]}.bias") else ""
+        if kernel == "int8":
             codes, scales = self._joined(paths, "weight", "codes_transposed"), self._joined(paths, "weight", "scales", given)
             return self.node("DynamicQuantizeMatMul", [x, codes, scales, "", bias], MICROSOFT)
-        weight = self._joined(paths, "weight", "float_transposed", given)
+        if kernel == "nbits":
+            return self._blocked_product(x, paths, given, bias)
+        weight = self._joined(paths, "weight", "half_transposed" if half else "float_transposed", given)
         if bias and rank == 2:
             return self.node("Gemm", [x, weight, bias])
         product = self.node("MatMul", [x, weight])
         return self.node("Add", [product, bias]) if bias else product
+
+    def _blocked_product(self, x: str, paths: Sequence[str], factors: tuple[float, ...], bias: str) -> str:
+        """The scale of a channel is that of each of its blocks; the zero point is the operator's default, 2^(bits - 1)."""
+        bits, block = self.layout.nbits[paths[0]], self.layout.block
+        names = tuple(f"{path}.weight" for path in paths)
+        channels, units = sum(self.layout.outputs(path) for path in paths), prod(self.layout.shapes[names[0]][1:])
+        blocks = -(-units // block)
+        joined = _joined_name(paths, "weight")
+        shape = (channels, blocks, block * bits // 8)
+        codes = self._external(Initializer(f"{joined}.nbits", "nbits8" if bits == 8 else "nbits4", names, shape=shape), shape)
+        scales = self._external(Initializer(f"{joined}.scales", "block_scales", names, factors, shape[:2]), shape[:2])
+        sizes = {"K": units, "N": channels, "bits": bits, "block_size": block}
+        return self.node("MatMulNBits", [x, codes, scales, "", "", bias], MICROSOFT, accuracy_level=_INT8_ACTIVATIONS, **sizes)
 
     def quantized_linear(self, x: str, scale: str, zero: str, path: str) -> str:
         """A linear layer in int8 over activations that are quantized already: uint8 [rows, in], their scale and zero point."""
@@ -147,10 +193,13 @@ class GraphBuilder:
         """Rows of an embedding times `factor`: ids [rows] -> [rows, units]."""
         tokens, units = self.layout.shapes[f"{path}.weight"]
         names = (f"{path}.weight",)
-        if path not in self.layout.int8:
-            table = self._external(Initializer(names[0], "float", names, factors=(factor,)), (tokens, units))
-            return self.node("Gather", [table, ids], axis=0)
-        codes = self._external(Initializer(f"{names[0]}.codes", "codes", names), (tokens, units), TensorProto.INT8)
+        kernel = self.layout.kernel(path)
+        if kernel in ("fp32", "fp16"):
+            form: Form = "half" if kernel == "fp16" else "float"
+            return self.node(
+                "Gather", [self._external(Initializer(names[0], form, names, factors=(factor,)), (tokens, units)), ids], axis=0
+            )
+        codes = self._external(Initializer(f"{names[0]}.codes", "codes", names), (tokens, units))
         column = Initializer(f"{names[0]}.scales_column", "scales_column", names, factors=(factor,))
         scales = self.node("Gather", [self._external(column, (tokens, 1)), ids], axis=0)
         rows = self.node("Cast", [self.node("Gather", [codes, ids], axis=0)], to=TensorProto.FLOAT)
@@ -158,7 +207,7 @@ class GraphBuilder:
 
     def layer_norm(self, x: str, path: str) -> str:
         """Layer normalization over the last axis."""
-        names = [self.parameter(f"{path}.weight"), self.parameter(f"{path}.bias")]
+        names = [self.parameter(f"{path}.{part}", form="float") for part in ("weight", "bias")]
         return self.node("LayerNormalization", [x, *names], axis=-1, epsilon=LAYER_NORM_EPSILON)
 
     def skip_layer_norm(self, x: str, branch: str, path: str) -> tuple[str, str]:
@@ -185,7 +234,11 @@ class GraphBuilder:
 
     def build(self) -> Graph:
         """The finished graph, checked for nothing: onnxruntime checks it when it loads, the parity gate when it runs."""
-        graph = helper.make_graph(self._nodes, self.name, self._inputs, self._outputs, initializer=list(self._tensors.values()))
+        nodes, tensors = self._nodes, self._tensors
+        if self.layout.half or "fp16" in self.layout.kernels.values():
+            typed = place_casts(nodes, self._inputs, self._outputs, tensors, self.layout.half)
+            nodes, tensors = typed.nodes, typed.tensors
+        graph = helper.make_graph(nodes, self.name, self._inputs, self._outputs, initializer=list(tensors.values()))
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="paredown")
         return Graph(model, tuple(self._initializers.values()))
@@ -195,21 +248,27 @@ class GraphBuilder:
         names = tuple(f"{path}.{part}" for path in paths)
         channels = sum(self.layout.shapes[name][0] for name in names)
         others = prod(self.layout.shapes[names[0]][1:])
-        joined = names[0] if len(names) == 1 else f"{paths[0]}+{len(paths) - 1}.{part}"
+        joined = _joined_name(paths, part)
         if not form.endswith("_transposed"):
-            suffix = "" if form == "float" else f".{form}"
+            suffix = f".{form}" if form == "scales" else ""
             return self._external(Initializer(joined + suffix, form, names, factors), (channels,))
         dims = (others, channels)
         shape = dims if len(self.layout.shapes[names[0]]) > 2 else None
-        suffix, dtype = (".codes", TensorProto.INT8) if form == "codes_transposed" else ("", TensorProto.FLOAT)
-        return self._external(Initializer(joined + suffix, form, names, factors, shape), dims, dtype)
+        suffix = ".codes" if form == "codes_transposed" else ""
+        return self._external(Initializer(joined + suffix, form, names, factors, shape), dims)
 
-    def _external(self, initializer: Initializer, dims: Sequence[int], dtype: int = TensorProto.FLOAT) -> str:
+    def _external(self, initializer: Initializer, dims: Sequence[int]) -> str:
         name = initializer.name
         if self._initializers.setdefault(name, initializer) != initializer:
             raise ValueError(f"two initializers of one graph must not share the name {name}")
         if name not in self._tensors:
+            dtype = _DTYPES.get(initializer.form, TensorProto.FLOAT)
             tensor = TensorProto(name=name, data_type=dtype, dims=list(dims), data_location=TensorProto.EXTERNAL)
             tensor.external_data.add(key="location", value=_LOCATION)
             self._tensors[name] = tensor
         return name
+
+
+def _joined_name(paths: Sequence[str], part: str) -> str:
+    """The name of what the parameters `part` of one or more layers make together."""
+    return f"{paths[0]}.{part}" if len(paths) == 1 else f"{paths[0]}+{len(paths) - 1}.{part}"

@@ -1,28 +1,35 @@
 """The texts of a bundle: manifest, tokens, frontend settings. The same model and configuration give the same text, under any name."""
 
-import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from paredown.bundle.architecture import Architecture
 from paredown.bundle.graph import IR_VERSION, OPSET, Graph
-from paredown.bundle.pack import Packed
+from paredown.bundle.memory import estimate_memory
+from paredown.bundle.pack import Packed, Stored
 from paredown.bundle.storage import BundleParts
 from paredown.compress.compress import CompressedModel
-from paredown.compress.tensors import Quantized, Tensor
+from paredown.compress.tensors import Quantized
 from paredown.errors import BadInput
 from paredown.runtime.bundle_files import SCHEMA
+from paredown.runtime.file_check import describe_files
+from paredown.runtime.seal import canonical_json, seal
 
 if TYPE_CHECKING:
     from paredown.models import Model
 
-DECODER_FILE, ENCODER_FILE = "decoder.onnx", "encoder.onnx"
-RAW_BITS = 32
+_LIBRARIES = ("numpy", "onnx", "onnxruntime", "torch", "espnet")  # what makes and checks a bundle
+
+
+def graph_file(name: str) -> str:
+    """The file of a graph: `encoder.onnx`, `decoder.onnx`, `ctc.onnx`."""
+    return f"{name}.onnx"
 
 
 def write_manifest(
@@ -35,10 +42,10 @@ def write_manifest(
 ) -> str:
     """`manifest.json`; `files` are all other files of the bundle."""
     configuration = compressed.configuration
-    return dump(
+    return seal(
         {
             "schema": SCHEMA,
-            "versions": {"paredown": version("paredown"), "opset": OPSET, "ir": IR_VERSION},
+            "versions": read_versions(),
             "model": {
                 "digest": model.digest,
                 "task": model.task,
@@ -51,13 +58,23 @@ def write_manifest(
             "configuration": json.loads(configuration.to_json()),
             "configuration_digest": configuration.digest,
             "parameters": {"model": model.inference_parameters, "stored": sum(_size(tensor) for tensor in parts.tensors.values())},
+            "memory": asdict(estimate_memory(architecture, parts.tensors, len(compressed.keep["decoder"]), model.frontend.n_fft)),
             "keep": {stack: list(indices) for stack, indices in compressed.keep.items()},
             "layers": _describe_layers(model, parts),
-            "files": {file: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for file, data in files.items()},
-            "graphs": {"encoder": _describe_graph(ENCODER_FILE, parts.encoder), "decoder": _describe_graph(DECODER_FILE, parts.decoder)},
+            "files": describe_files(files),
+            "graphs": {name: _describe_graph(graph_file(name), graph) for name, graph in parts.graphs.items()},
             "tensors": [record.to_json() for record in packed.records],
         }
     )
+
+
+def read_versions() -> dict[str, str | int]:
+    """Versions that determine the bytes of what is written here: paredown's, its libraries', and those of the ONNX format."""
+    versions: dict[str, str | int] = {"paredown": version("paredown"), "opset": OPSET, "ir": IR_VERSION}
+    for library in _LIBRARIES:
+        with suppress(PackageNotFoundError):
+            versions[library] = version(library)
+    return versions
 
 
 def write_tokens(tokens: tuple[str, ...]) -> str:
@@ -73,12 +90,7 @@ def write_frontend(model: "Model") -> str:
     settings = asdict(model.frontend)
     if settings.pop("normalized", False):
         raise BadInput("a bundle's frontend must not be a normalized STFT, got frontend_conf.normalized: true")
-    return dump(settings | {"normalize": _describe_normalization(model.network.normalize)})
-
-
-def dump(value: Any) -> str:
-    """JSON without spaces, keys sorted."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return canonical_json(settings | {"normalize": _describe_normalization(model.network.normalize)})
 
 
 def _describe_normalization(normalize: Any) -> dict[str, Any]:
@@ -104,18 +116,20 @@ def _describe_graph(file: str, graph: Graph) -> dict[str, Any]:
 
 
 def _describe_layers(model: "Model", parts: BundleParts) -> dict[str, Any]:
-    """Bit-width, kernel and share of zeros of every stored layer."""
+    """Of every stored layer: bit-width and kernel, the kernel's own width where that is another, share of zeros."""
     layers: dict[str, Any] = {}
     for layer in model.inventory().layers:
         tensor = parts.tensors.get(f"{layer.path}.weight")
         if tensor is not None:
-            entry: dict[str, Any] = {"bits": tensor.bits if isinstance(tensor, Quantized) else RAW_BITS}
-            entry["kernel"] = "int8" if layer.path in parts.int8 else "fp32"
+            bits = tensor.bits if isinstance(tensor, Quantized) else 8 * tensor.dtype.itemsize
+            entry: dict[str, Any] = {"bits": bits, "kernel": parts.kernels[layer.path]}
+            if parts.nbits.get(layer.path, bits) != bits:
+                entry["kernel_bits"] = parts.nbits[layer.path]
             if isinstance(tensor, Quantized) and tensor.mask is not None:
                 entry["sparsity"] = round(1.0 - float(tensor.mask.mean()), 6)
             layers[layer.path] = entry
     return layers
 
 
-def _size(tensor: Tensor) -> int:
+def _size(tensor: Stored) -> int:
     return tensor.codes.size if isinstance(tensor, Quantized) else tensor.size

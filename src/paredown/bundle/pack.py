@@ -1,9 +1,10 @@
 """Packs tensors into the bytes of `weights.bin`, every bit-width at its true size.
 
-All float32 arrays come first (so that each begins at a multiple of four bytes), then the planes; no padding between records:
+All float32 arrays come first (so that each begins at a multiple of four bytes), then those of float16, then the planes; no padding
+between records:
 
 ```
-| raw tensors, scales: float32, little-endian, by name | planes of quantized tensors, by name |
+| raw tensors, scales: float32, little-endian, by name | half tensors: float16, by name | planes of quantized tensors, by name |
 ```
 
 A layer of N weights at n bits has codes in [-(2^(n-1) - 1), 2^(n-1) - 1], stored unsigned: u = code + 2^(n-1) - 1.
@@ -28,6 +29,8 @@ from numpy.typing import NDArray
 from paredown.compress.tensors import Quantized, Tensor
 from paredown.runtime.bundle_files import TensorRecord
 
+Stored = Tensor | NDArray[np.float16]
+
 
 @dataclass(frozen=True)
 class Packed:
@@ -37,21 +40,23 @@ class Packed:
     records: tuple[TensorRecord, ...]
 
 
-def pack(tensors: Mapping[str, Tensor]) -> Packed:
+def pack(tensors: Mapping[str, Stored]) -> Packed:
     """Lay out tensors by name; equal tensors give equal bytes, whatever the order of the mapping.
 
-    Raises ValueError if a raw tensor is not float32, if a code lies outside its bit-width, or if a pruned weight's code is not 0.
+    Raises ValueError if a raw tensor is neither float32 nor float16, if a code lies outside its bit-width, or if a pruned weight's code
+    is not 0.
     """
-    floats, planes = bytearray(), bytearray()
+    floats, halves, planes = bytearray(), bytearray(), bytearray()
     drafts: list[TensorRecord] = []
     for name, tensor in sorted(tensors.items()):
         if isinstance(tensor, Quantized):
             drafts.append(_lay_quantized(name, tensor, floats, planes))
         else:
-            drafts.append(_lay_raw(name, tensor, floats))
-    shift = len(floats)  # planes were counted from their own beginning
-    records = tuple(draft if draft.kind == "raw" else replace(draft, offset=draft.offset + shift) for draft in drafts)
-    return Packed(bytes(floats + planes), records)
+            drafts.append(_lay_floats(name, tensor, halves if tensor.dtype == np.float16 else floats))
+    # Every section was counted from its own beginning.
+    shifts = {"raw": 0, "half": len(floats), "dense": len(floats) + len(halves), "sparse": len(floats) + len(halves)}
+    records = tuple(replace(draft, offset=draft.offset + shifts[draft.kind]) for draft in drafts)
+    return Packed(bytes(floats + halves + planes), records)
 
 
 def split_planes(codes: NDArray[np.int8], bits: int) -> bytes:
@@ -60,12 +65,12 @@ def split_planes(codes: NDArray[np.int8], bits: int) -> bytes:
     return b"".join(np.packbits((unsigned >> plane) & 1).tobytes() for plane in range(bits))
 
 
-def _lay_raw(name: str, tensor: NDArray[np.float32], floats: bytearray) -> TensorRecord:
-    if tensor.dtype != np.float32:
-        raise ValueError(f"a raw tensor must be float32, got {tensor.dtype} for {name}")
-    offset = len(floats)
-    floats += np.ascontiguousarray(tensor, "<f4").tobytes()
-    return TensorRecord(name, "raw", tensor.shape, offset, len(floats) - offset)
+def _lay_floats(name: str, tensor: NDArray[np.float32] | NDArray[np.float16], section: bytearray) -> TensorRecord:
+    if tensor.dtype not in (np.float32, np.float16):
+        raise ValueError(f"a raw tensor must be float32 or float16, got {tensor.dtype} for {name}")
+    offset, half = len(section), tensor.dtype == np.float16
+    section += np.ascontiguousarray(tensor, "<f2" if half else "<f4").tobytes()
+    return TensorRecord(name, "half" if half else "raw", tensor.shape, offset, len(section) - offset)
 
 
 def _lay_quantized(name: str, tensor: Quantized, floats: bytearray, planes: bytearray) -> TensorRecord:

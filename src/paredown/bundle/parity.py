@@ -1,70 +1,118 @@
 """The check for before a bundle is written (by the caller, who decides): its graphs compute what torch computes.
 
-The graphs are built in fp32 over the very tensors that the bundle stores, packed, unpacked and expanded by the runtime, and compared
-with the torch network of the same dequantized weights. So the check covers graph, packing and expansion; what int8 activations add to
-it is a matter of quality, measured on the bundle itself.
+First the graphs are built in fp32 over the very tensors that the bundle stores, packed, unpacked and expanded by the runtime, and compared
+from end to end with ESPnet's network of the same dequantized weights. Then, where a layer is computed by another kernel than fp32, the
+graphs that the bundle gets are followed layer by layer, with the rounding of activations that their kernels do
+(`paredown.bundle.parity_follow`), and compared from end to end as far as that goes. What that rounding does to the quality is measured
+on the bundle itself.
 """
 
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from paredown.bundle.architecture import read_architecture
-from paredown.bundle.pack import pack
+from paredown.bundle.parity_follow import ParityError
+from paredown.bundle.parity_run import OpenParts, open_parts, script
 from paredown.bundle.storage import BundleParts, assemble
 from paredown.compress.compress import CompressedModel
-from paredown.runtime.session import Graph
-from paredown.runtime.weights import Weights
 
 if TYPE_CHECKING:
     from paredown.models import Model
     from paredown.models.network import Network
 
+__all__ = ["LIMIT", "Followed", "ParityError", "ParityReport", "check_parity"]
+
 LIMIT = 1e-4
+# From end to end the graphs and torch round differently once a first difference of 1e-6 has met a rounding, and are two samples of one
+# noise: as far from each other as from the network that does not round, times the root of 2 at most. Observed 0 to 1.2.
+NOISE_LIMIT = 3.0
 _SECONDS = (0.9, 1.7, 3.1)
 _BEAMS, _STEPS = 3, 8
+_FOLLOWED = 2  # utterances that are followed layer by layer: every layer is called in each of them
 Floats = NDArray[np.float32]
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """How the graphs with the bundle's kernels compare; a fault would have been raised.
+
+    `layers`: how many were followed. `max_input` and `max_product`: the largest differences of what goes into products (and out of the
+    graphs) and of the products, in shares of their limits. `noise`: the distance of the graphs' results from those of torch with the same
+    rounding, divided by what the rounding does to torch's; None where the graphs compute in half precision.
+    """
+
+    layers: int
+    max_input: float
+    max_product: float
+    noise: float | None = None
+
+    def __str__(self) -> str:
+        shares = f"{100 * self.max_input:.0f} % (inputs) and {100 * self.max_product:.0f} % (products)"
+        noise = "" if self.noise is None else f"; from end to end {self.noise:.1f} of what their rounding does (limit {NOISE_LIMIT:.0f})"
+        return f"{self.layers} layers with the bundle's kernels within {shares} of the limits{noise}"
 
 
 @dataclass(frozen=True)
 class ParityReport:
-    """Largest absolute differences from torch: of encoder states, and of teacher-forced log posteriors."""
+    """Largest absolute differences from torch, at fp32: of encoder states, of teacher-forced log posteriors and of those of the CTC.
+
+    `max_abs_ctc` is None for a model without a CTC over its output, `followed` where every kernel is fp32.
+    """
 
     max_abs_encoder: float
     max_abs_decoder: float
+    max_abs_ctc: float | None = None
     limit: float = LIMIT
+    followed: Followed | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether both lie within the limit; a NaN does not."""
-        return self.max_abs_encoder <= self.limit and self.max_abs_decoder <= self.limit
+        """Whether all lie within the limit; a NaN does not."""
+        differences = (self.max_abs_encoder, self.max_abs_decoder, self.max_abs_ctc or 0.0)
+        return all(difference <= self.limit for difference in differences)
 
-    def to_dict(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     def __str__(self) -> str:
-        return f"parity with torch: encoder {self.max_abs_encoder:.1e}, decoder {self.max_abs_decoder:.1e} (limit {self.limit:.0e})"
-
-
-class ParityError(RuntimeError):
-    """The graphs of a bundle do not compute what torch does: a fault of paredown, not of the input."""
+        ctc = "" if self.max_abs_ctc is None else f", CTC {self.max_abs_ctc:.1e}"
+        plain = f"encoder {self.max_abs_encoder:.1e}, decoder {self.max_abs_decoder:.1e}{ctc} (limit {self.limit:.0e})"
+        return f"parity with torch: {plain}" + ("" if self.followed is None else f"; {self.followed}")
 
 
 def check_parity(model: "Model", compressed: CompressedModel, waveforms: Sequence[Floats] | None = None) -> ParityReport:
     """Compare the graphs of a compressed model with torch, on waveforms [samples] (seeded noise if none are given).
 
-    Raises ParityError if a difference exceeds `LIMIT`, naming the first block where it does; BadInput if the graphs do not cover the model.
+    Raises ParityError if a difference exceeds its limit, naming the layer where it begins; BadInput if the graphs do not cover the model.
     """
+    from paredown.bundle.parity_kernels import check_kernels
+    from paredown.compress.network import dense_network
+
     examples = [np.asarray(model.features(waveform)) for waveform in waveforms or _noise(model.frontend.sample_rate_hz)]
-    report = _measure(model, compressed, examples)
+    tokens = np.random.default_rng(1).integers(0, len(model.tokens), (_BEAMS, _STEPS))
+    network = dense_network(model, compressed)
+    plain = _assemble(model, compressed, fp32=True)
+    report = _measure(network, open_parts(plain), examples, tokens)
     if not report.passed:
-        raise ParityError(f"graphs must agree with torch; {report}; it begins in {_first_block(model, compressed, examples, report)}")
-    return report
+        try:
+            check_kernels(network, plain, compressed, examples, tokens)
+        except ParityError as fault:
+            raise ParityError(f"graphs must agree with torch; {report}; {fault}") from None
+        raise ParityError(f"graphs must agree with torch; {report}; no layer stands out")
+    parts = _assemble(model, compressed, fp32=False)
+    kernels = sorted({parts.kernels[layer.path] for layer in model.inventory().layers if f"{layer.path}.weight" in parts.tensors})
+    if kernels == ["fp32"]:
+        return report
+    try:
+        followed = check_kernels(network, parts, compressed, examples[:_FOLLOWED], tokens)
+    except ParityError as fault:
+        raise ParityError(f"graphs of {' and '.join(kernels)} kernels must give what torch does with the same rounding; {fault}") from None
+    return replace(report, followed=followed)
 
 
 def _noise(sample_rate_hz: int) -> list[Floats]:
@@ -72,72 +120,31 @@ def _noise(sample_rate_hz: int) -> list[Floats]:
     return [generator.normal(0, 0.1, round(seconds * sample_rate_hz)).astype(np.float32) for seconds in _SECONDS]
 
 
-def _first_block(model: "Model", compressed: CompressedModel, examples: Sequence[Floats], report: ParityReport) -> str:
-    """The first block of the failing stack without which the rest agrees: the stack is built up block by block."""
-    stack = "decoder" if report.max_abs_encoder <= LIMIT else "encoder"
-    keep = compressed.keep[stack]
-    for count in range(1, len(keep) + 1):
-        shortened = replace(compressed, keep={**compressed.keep, stack: keep[:count]})
-        if not _measure(model, shortened, examples).passed:
-            return f"{stack}.{stack}s.{keep[count - 1]}" + (" or before it" if count == 1 else "")
-    return f"{stack}, behind its blocks"
-
-
-def _measure(model: "Model", compressed: CompressedModel, examples: Sequence[Floats]) -> ParityReport:
-    from paredown.compress.network import dense_network, state_of
+def _assemble(model: "Model", compressed: CompressedModel, fp32: bool) -> BundleParts:
+    from paredown.compress.network import state_of
 
     architecture = read_architecture(model.config, model.frontend.n_mels, len(model.tokens))
-    parts = assemble(architecture, model.inventory(), state_of(model), compressed, fp32=True)
-    network = dense_network(model, compressed)
-    tokens = np.random.default_rng(1).integers(0, architecture.decoder.tokens, (_BEAMS, _STEPS))
-    with tempfile.TemporaryDirectory() as folder:
-        encoder, decoder = _open_graphs(Path(folder), parts)
-        differences = [_compare(network, encoder, decoder, features, tokens) for features in examples]
-    return ParityReport(*(float(np.max(column)) for column in zip(*differences, strict=True)))
+    return assemble(architecture, model.inventory(), state_of(model), compressed, fp32=fp32)
 
 
-def _open_graphs(folder: Path, parts: BundleParts) -> tuple[Graph, Graph]:
-    """Both graphs over the tensors as packed and unpacked; the files may go as soon as they are open."""
-    packed = pack(parts.tensors)
-    (folder / "weights.bin").write_bytes(packed.data)
-    weights = Weights(folder / "weights.bin", packed.records)
-    opened = []
-    for name, graph in (("encoder.onnx", parts.encoder), ("decoder.onnx", parts.decoder)):
-        (folder / name).write_bytes(graph.serialize())
-        opened.append(Graph(folder / name, weights.initializers(graph.initializers), threads=1))
-    return opened[0], opened[1]
-
-
-def _compare(network: "Network", encoder: Graph, decoder: Graph, features: Floats, tokens: NDArray[np.int64]) -> tuple[float, float]:
-    """Largest differences of the encoder's states and of the log posteriors of `tokens` [beams, steps] on one utterance."""
+def _measure(network: "Network", opened: OpenParts, examples: Sequence[Floats], tokens: Ids) -> ParityReport:
+    """Largest differences from ESPnet's own forward passes, over all utterances; `tokens` [beams, steps] are what is decoded."""
     import torch
 
-    states, memory_keys, memory_values = encoder.run(["encoder_out", "memory_keys", "memory_values"], {"features": features})
+    worst: dict[str, float] = {"encoder": 0.0, "decoder": 0.0} | ({} if "ctc" not in opened.graphs else {"ctc": 0.0})
+
+    def compare(part: str, found: Floats, expected: "torch.Tensor") -> None:
+        worst[part] = float(np.max([worst[part], np.abs(found - expected.numpy()).max()]))  # NumPy's maximum keeps a NaN
+
     with torch.no_grad():
-        expected, lengths = network.encode(torch.from_numpy(features)[None], torch.tensor([len(features)]))
-        repeated = expected.expand(len(tokens), -1, -1), lengths.expand(len(tokens))
-        logits, _ = network.decoder(*repeated, torch.from_numpy(tokens), torch.full((len(tokens),), tokens.shape[1]))
-        posteriors = torch.log_softmax(logits, -1).numpy()
-    differences = [np.abs(states - expected[0].numpy()).max()]
-    for step, log_probs in enumerate(_run_decoder(decoder, memory_keys, memory_values, tokens)):
-        differences.append(np.abs(log_probs - posteriors[:, step]).max())
-    return float(differences[0]), float(np.max(differences[1:]))
-
-
-def _run_decoder(decoder: Graph, memory_keys: Floats, memory_values: Floats, tokens: NDArray[np.int64]) -> Iterator[Floats]:
-    """Log posteriors [beams, tokens] of every step, teacher-forced; the beams are reordered between steps and back, as a search does."""
-    layers, heads, _, dk = memory_keys.shape
-    inputs: dict[str, NDArray[Any]] = {"k": np.array([1])}
-    for layer in range(layers):
-        inputs |= {f"memory_keys_{layer}": memory_keys[layer : layer + 1], f"memory_values_{layer}": memory_values[layer : layer + 1]}
-        inputs |= {f"self_{part}_{layer}": np.zeros((1, heads, 0, dk), np.float32) for part in ("keys", "values")}
-    caches = [name for name in inputs if name.startswith("self_")]
-    rows = len(tokens)
-    for step in range(tokens.shape[1]):
-        # Row i holds sequence (i + step) % rows: each step rotates the rows by one.
-        order = np.zeros(rows, np.int64) if step == 0 else np.roll(np.arange(rows), -1)
-        sequences = (np.arange(rows) + step) % rows
-        inputs |= {"tokens": tokens[sequences, step], "position": np.array([step]), "order": order}
-        log_probs, *grown = decoder.run(["log_probs", *(f"new_{name}" for name in caches)], inputs)
-        inputs |= dict(zip(caches, grown, strict=True))
-        yield log_probs[np.argsort(sequences)]
+        for features in examples:
+            states, lengths = network.encode(torch.from_numpy(features)[None], torch.tensor([len(features)]))
+            compare("encoder", opened.encode(features), states[0])
+            if network.output_ctc is not None and "ctc" in worst:
+                compare("ctc", opened.log_probs("ctc"), network.output_ctc.log_softmax(states)[0])
+            repeated = states.expand(len(tokens), -1, -1), lengths.expand(len(tokens))
+            logits, _ = network.decoder(*repeated, torch.from_numpy(tokens), torch.full((len(tokens),), tokens.shape[1]))
+            posteriors = torch.log_softmax(logits, -1)
+            for step in script(tokens):
+                compare("decoder", opened.decode(step), posteriors[step.sequences, step.position])
+    return ParityReport(worst["encoder"], worst["decoder"], worst.get("ctc"))

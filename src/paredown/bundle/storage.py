@@ -1,7 +1,8 @@
 """What of a compressed model is stored, in which form, and which kernel computes it.
 
 Two things are rewritten before packing, so that nothing is stored twice or computed at run time: a batch norm is folded into the depthwise
-convolution in front of it, and the weight of an unfolded convolution is stored channels last.
+convolution in front of it, and the weight of an unfolded convolution is stored channels last. Where the network computes in half precision,
+what is not quantized is stored so.
 """
 
 from collections.abc import Mapping
@@ -12,56 +13,84 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paredown.bundle.architecture import Architecture
+from paredown.bundle.ctc import build_ctc, find_ctc
 from paredown.bundle.decoder import build_decoder
 from paredown.bundle.encoder import build_encoder
 from paredown.bundle.graph import Graph, WeightLayout
+from paredown.bundle.kernels import choose_kernels, nbits_width
+from paredown.bundle.pack import Stored
 from paredown.compress.compress import CompressedModel
 from paredown.compress.tensors import Array, Quantized, Tensor
-from paredown.space.inventory import Inventory
+from paredown.errors import BadInput
+from paredown.space.configuration import Kernel
+from paredown.space.inventory import Inventory, LayerInfo
 
 BATCH_NORM_EPSILON = 1e-5  # torch's BatchNorm1d, which ESPnet takes as it is
 
 
 @dataclass(frozen=True)
 class BundleParts:
-    """Everything of a bundle that depends on the weights: tensors as stored, both graphs, and the layers computed in int8."""
+    """Everything of a bundle that depends on the weights: tensors as stored, the graphs, and the kernel of every layer.
 
-    tensors: Mapping[str, Tensor]
+    `nbits`: bits of a code in the operator, of the layers that MatMulNBits multiplies.
+    """
+
+    tensors: Mapping[str, Stored]
     encoder: Graph
     decoder: Graph
-    int8: frozenset[str]
+    kernels: Mapping[str, Kernel]
+    nbits: Mapping[str, int]
+    ctc: Graph | None = None
+
+    @property
+    def graphs(self) -> dict[str, Graph]:
+        """The graphs by name, as the manifest lists them: encoder, decoder and, where the model has one over its output, the CTC."""
+        return {"encoder": self.encoder, "decoder": self.decoder} | ({} if self.ctc is None else {"ctc": self.ctc})
 
 
 def assemble(
     architecture: Architecture, inventory: Inventory, buffers: Mapping[str, Array], compressed: CompressedModel, fp32: bool = False
 ) -> BundleParts:
-    """The parts of a compressed model's bundle; `fp32` gives its graphs in fp32 over the same stored tensors (for the parity check).
+    """The parts of a compressed model's bundle.
 
+    `fp32` gives its graphs in fp32 over the same stored tensors, none of them rounded to half precision (for the parity check).
     `buffers` holds the running statistics of the batch norms, which are no parameters. Tensors that no graph uses are left out.
+    Raises BadInput if a weight is too large for half precision.
     """
-    int8 = int8_layers(inventory, compressed)
-    kernels = {path: inventory.by_path[path].shape[2] for path in int8 if len(inventory.by_path[path].shape) == 4}
-    tensors = dict(compressed.tensors)
-    fold_batch_norms(tensors, buffers)
-    for path in kernels:
-        tensors[f"{path}.weight"] = channels_last(tensors[f"{path}.weight"])
+    configuration = compressed.configuration
+    kernels, bits = choose_kernels(inventory, configuration), configuration.bits_of
+    nbits = {layer.path: nbits_width(bits[layer.path]) for layer in inventory.layers if _is_blocked(layer, kernels[layer.path])}
+    unfolded = {layer.path: layer.shape[2] for layer in inventory.layers if len(layer.shape) == 4 and kernels[layer.path] == "int8"}
+    half = configuration.scheme.kernel == "fp16" and not fp32
+    folded = dict(compressed.tensors)
+    fold_batch_norms(folded, buffers)
+    for path in unfolded:
+        folded[f"{path}.weight"] = channels_last(folded[f"{path}.weight"])
+    tensors = {name: _halved(name, tensor) for name, tensor in folded.items()} if half else folded
     shapes = {name: _shape(tensor) for name, tensor in tensors.items()}
-    layout = WeightLayout(shapes, frozenset() if fp32 else int8, kernels)
+    layout = WeightLayout(shapes, {} if fp32 else kernels, unfolded, nbits, configuration.scheme.block, half)
     encoder = build_encoder(architecture, layout, compressed.keep["encoder"], compressed.keep["decoder"])
     decoder = build_decoder(architecture, layout, compressed.keep["decoder"])
-    used = {name for graph in (encoder, decoder) for initializer in graph.initializers for name in initializer.tensors}
-    return BundleParts({name: tensors[name] for name in sorted(used)}, encoder, decoder, int8)
+    head = find_ctc(inventory)
+    ctc = None if head is None else build_ctc(architecture, layout, head)
+    graphs = [graph for graph in (encoder, decoder, ctc) if graph is not None]
+    used = {name for graph in graphs for initializer in graph.initializers for name in initializer.tensors}
+    return BundleParts({name: tensors[name] for name in sorted(used)}, encoder, decoder, kernels, nbits, ctc)
 
 
-def int8_layers(inventory: Inventory, compressed: CompressedModel) -> frozenset[str]:
-    """Quantized layers that the int8 kernel multiplies: matrices, embeddings (looked up as codes), convolutions of many input channels.
+def _is_blocked(layer: LayerInfo, kernel: Kernel) -> bool:
+    """Whether MatMulNBits multiplies the layer; an embedding of that kernel is looked up."""
+    return kernel == "nbits" and layer.kind != "embedding"
 
-    Depthwise convolutions and those of one input channel have too little to multiply: they run in fp32, expanded when loaded.
-    """
-    if compressed.configuration.scheme.kernel != "int8":
-        return frozenset()
-    layers = (inventory.by_path[path] for path, _ in compressed.configuration.bits)
-    return frozenset(layer.path for layer in layers if layer.kind != "conv" or layer.shape[1] > 1)
+
+def _halved(name: str, tensor: Tensor) -> Stored:
+    """A tensor in half precision, if it is not quantized."""
+    if isinstance(tensor, Quantized):
+        return tensor
+    largest = np.abs(tensor).max(initial=0)
+    if not largest <= np.finfo(np.float16).max:
+        raise BadInput(f"kernel fp16 takes weights of at most {np.finfo(np.float16).max:.0f}, got {largest:.4g} in {name}")
+    return tensor.astype(np.float16)
 
 
 def channels_last(weight: Tensor) -> Tensor:
@@ -96,5 +125,5 @@ def _scaled(weight: Tensor, gain: NDArray[np.float64]) -> Tensor:
     return scaled
 
 
-def _shape(tensor: Tensor) -> tuple[int, ...]:
+def _shape(tensor: Stored) -> tuple[int, ...]:
     return tensor.codes.shape if isinstance(tensor, Quantized) else tensor.shape

@@ -59,7 +59,7 @@ def _unfold(builder: GraphBuilder, image: _Image, path: str, stride: int) -> _Im
     """The convolution as one product of its patches, in uint8 by int8 or (for the parity check) in fp32."""
     channels, kernel = builder.layout.outputs(path), builder.layout.unfolded[path]
     bands = (image.bands - kernel) // stride + 1
-    in_int8 = path in builder.layout.int8
+    in_int8 = builder.layout.kernel(path) == "int8"
     value, scale, zero = builder.node_outputs("DynamicQuantizeLinear", [image.value], 3) if in_int8 else (image.value, "", "")
     if not image.channels_last:
         value = builder.node("Squeeze", [builder.node("Transpose", [value], perm=[0, 2, 3, 1]), builder.constant([0])])

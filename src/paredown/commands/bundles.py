@@ -40,14 +40,15 @@ def add(subparsers: Any) -> None:
 
 def configured(model: "Model", bits: int) -> Configuration:
     """Every layer at `bits` bits; 32 = uncompressed. Raises BadInput on any other width."""
-    from paredown.trials.evaluation import UNCOMPRESSED
+    from paredown.models.decode import default_decode
+    from paredown.trials.evaluation import uncompressed
     from paredown.trials.space import uniform_bits
 
     if bits == 32:
-        return UNCOMPRESSED
+        return uncompressed(model)
     if not MIN_BITS <= bits <= MAX_BITS:
         raise BadInput(f"bit-widths are {MIN_BITS} to {MAX_BITS}, or 32 for an uncompressed bundle; got {bits}")
-    return uniform_bits(model.inventory(), bits)
+    return uniform_bits(model.inventory(), bits, default_decode(model))
 
 
 def run_convert(options: argparse.Namespace) -> int:

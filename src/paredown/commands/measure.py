@@ -52,11 +52,11 @@ def opened(subject: str) -> Iterator[Path]:
     if not (folder / "config.yaml").is_file() and not subject.startswith("bundled:"):
         raise BadInput(f"a bundle has a manifest.json and a model a config.yaml; {subject} has neither")
     from paredown.models import load_model
-    from paredown.trials.evaluation import UNCOMPRESSED
+    from paredown.trials.evaluation import uncompressed
     from paredown.trials.workshop import Workshop
 
     with Workshop(load_model(subject)) as workshop:
-        yield workshop.build(UNCOMPRESSED)
+        yield workshop.build(uncompressed(workshop.model))
 
 
 def run_evaluate(options: argparse.Namespace) -> int:

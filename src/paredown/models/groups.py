@@ -63,8 +63,9 @@ def group_parameters(network: Network) -> dict[str, tuple[str, ...]]:
 
 
 def inference_parameters(network: Network) -> Iterator[tuple[str, torch.nn.Parameter]]:
-    """Names and parameters of encoder and decoder, in network order: what a bundle computes. No bundle carries a CTC head."""
-    return ((name, parameter) for name, parameter in network.named_parameters() if find_group(name) != "ctc")
+    """Names and parameters of encoder, decoder and the CTC over the output text, in network order: what a bundle computes."""
+    output = f"{network.output_ctc_name}."
+    return ((name, parameter) for name, parameter in network.named_parameters() if find_group(name) != "ctc" or name.startswith(output))
 
 
 def build_inventory(network: Network) -> Inventory:

@@ -28,7 +28,7 @@ SOS_EOS = "<sos/eos>"
 class Model:
     """One loaded checkpoint. `network` is in evaluation mode, float32; `digest` is the SHA-256 of config and weights file.
 
-    `dropped` names the parts of the config that inference leaves out; the weights of CTC heads among them stay in the network.
+    `dropped` names the parts of the config that inference leaves out; the weights of a source CTC among them stay in the network.
     `source_tokens` is empty for ASR, `bpe_model` None unless `token_type` is "bpe".
     """
 
@@ -53,7 +53,7 @@ class Model:
 
     @cached_property
     def inference_parameters(self) -> int:
-        """Parameters of encoder and decoder."""
+        """Parameters of encoder, decoder and the CTC over the output text."""
         return sum(parameter.numel() for _, parameter in inference_parameters(self.network))
 
     @torch.no_grad()

@@ -58,8 +58,13 @@ class Network(torch.nn.Module):
 
     @property
     def output_ctc(self) -> CTC | None:
-        """The CTC over the output text, for joint decoding; no bundle carries it. An ST model's source CTC is not it."""
+        """The CTC over the output text, for joint decoding; it takes part in inference. An ST model's source CTC is not it."""
         return self.st_ctc if self.task == "st" else self.ctc
+
+    @property
+    def output_ctc_name(self) -> Literal["ctc", "st_ctc"]:
+        """The name that a CTC over the output text has in this network, where there is one."""
+        return "st_ctc" if self.task == "st" else "ctc"
 
     @property
     def source_ctc(self) -> CTC | None:
@@ -121,7 +126,7 @@ def _read_weight(config: Mapping[str, Any], key: str, default: float = 0.0) -> f
 
 
 def dropped_parts(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The parts of the config that are left out: what only training uses, and the CTC over the output text, which no bundle carries."""
+    """The parts of the config that are left out because only training uses them."""
     parts = []
     if config.get("specaug"):
         parts.append("specaug")
@@ -132,8 +137,6 @@ def dropped_parts(config: Mapping[str, Any]) -> tuple[str, ...]:
             parts.append("extra_mt_decoder")
         if has_source_ctc(config):
             parts.append("source_ctc")
-    if _has_output_ctc(config):
-        parts.append("output_ctc")
     return tuple(parts)
 
 

@@ -1,5 +1,6 @@
 """Run a bundle: numpy, onnxruntime and soundfile only."""
 
-from paredown.runtime.translator import Translation, Translator
+from paredown.runtime.translation import Translation
+from paredown.runtime.translator import Translator
 
 __all__ = ["Translation", "Translator"]

@@ -1,14 +1,16 @@
-"""Beam search, token for token the one of ESPnet (`BatchBeamSearch` with a decoder and a length bonus as full scorers).
+"""Beam search, token for token the one of ESPnet: `BatchBeamSearch` with the scorers of `asr_inference` and `st_inference`.
 
-What is mirrored, because results depend on it:
-- scores add up in float32, in the order log-probability + bonus + score of the prefix;
+Scorers: decoder (weight 1 - `ctc_weight`), CTC prefix score (`ctc_weight`), length bonus. What is mirrored, because results depend on it:
+- scores add up in float32, in the order decoder + bonus + CTC + score of the prefix;
+- beside the decoder the CTC scores only the 1.5 `beam_size` tokens that the decoder likes best after each hypothesis ("pre-beam"), and eos;
+- at weight 1 the CTC scores all tokens, and the decoder is not asked at all;
 - the best `beam_size` of all (hypothesis, token) pairs go on; one that took eos then leaves the beam, which gets smaller;
 - at the last position eos is put behind every hypothesis, without a score, also behind one that has just taken eos itself;
 - with `maxlenratio == 0` the search ends when hypotheses of three successive lengths were all 10 below the best one;
 - if nothing ended, everything is repeated with a `minlenratio` smaller by 0.1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +19,12 @@ from numpy.typing import NDArray
 
 from paredown.errors import BadInput
 
+Floats = NDArray[np.float32]
+Ids = NDArray[np.int64]
+
+_PRE_BEAM_RATIO = 1.5
 _END_LENGTHS, _END_SCORE = 3, float(np.log(1 * np.exp(-10)))  # M and D_end of ESPnet's end_detect
+_FEW = 2_000  # numbers that are sorted faster than they are partitioned
 
 
 class StepModel(Protocol):
@@ -27,13 +34,31 @@ class StepModel(Protocol):
         """Forget the caches: the next step is the first."""
         ...
 
-    def step(
-        self, tokens: NDArray[np.int64], position: int, order: NDArray[np.int64], k: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def step(self, tokens: Ids, position: int, order: Ids, k: int) -> tuple[Floats, Ids]:
         """Log-probabilities and ids [beam, k] of the k best next tokens, best first.
 
         `tokens` [beam] are the newest tokens, at `position`; `order` [beam]: hypothesis i continues row `order[i]` of the step before.
         """
+        ...
+
+    def log_probs_of(self, token: int) -> Floats:
+        """Log-probability [beam] of one token at the step before; asked for eos where a CTC takes part."""
+        ...
+
+
+class PrefixScorer(Protocol):
+    """A scorer of given tokens (`paredown.runtime.ctc.CtcPrefixScorer`)."""
+
+    def start(self) -> None:
+        """Go back to the empty prefix."""
+        ...
+
+    def score(self, ids: Ids | None) -> Floats:
+        """What tokens [beam, k] (None: all tokens) add to the score of each hypothesis, [beam, k]."""
+        ...
+
+    def advance(self, rows: Ids, columns: Ids) -> None:
+        """Hypothesis i of the beam is now row `rows[i]` and its token of column `columns[i]`, as `score` was asked."""
         ...
 
 
@@ -49,6 +74,7 @@ class BeamSettings:
     minlenratio: float = 0.0
     length_bonus: float = 0.0
     normalize_length: bool = False
+    ctc_weight: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.beam_size <= self.vocabulary:
@@ -57,6 +83,13 @@ class BeamSettings:
             raise BadInput(f"sos and eos ids must lie in [0, {self.vocabulary - 1}], got {self.sos} and {self.eos}")
         if -1 < self.maxlenratio < 0:
             raise BadInput(f"maxlenratio must be 0, a share above 0, or at most -1 (a number of tokens), got {self.maxlenratio}")
+        if not 0 <= self.ctc_weight <= 1:
+            raise BadInput(f"CTC weight must lie in [0, 1], got {self.ctc_weight}")
+
+    @property
+    def candidates(self) -> int:
+        """How many tokens the decoder proposes after each hypothesis. Its best `beam_size` hold all that can be among the best of all."""
+        return self.beam_size if self.ctc_weight == 0 else min(int(_PRE_BEAM_RATIO * self.beam_size), self.vocabulary)
 
     def max_length(self, memory_frames: int) -> int:
         """Most tokens of a hypothesis."""
@@ -74,30 +107,146 @@ class Hypothesis:
     hit_cap: bool = False
 
 
-@dataclass(frozen=True)
-class _Beam:
-    """Running hypotheses, best first, and the row of the last step that each of them continues."""
+class Beam:
+    """The running hypotheses, best first.
 
-    prefixes: list[tuple[int, ...]]
-    scores: NDArray[np.float32]
-    order: NDArray[np.int64]
+    `prefixes`: their ids, sos in front; `scores` [beam]; `tokens` [beam], the newest ones; `order` [beam]: the row of the step before that
+    each continues. `without_eos`: no hypothesis ever ends.
+    """
+
+    def __init__(self, settings: BeamSettings, ctc: PrefixScorer | None = None, without_eos: bool = False) -> None:
+        if ctc is None and settings.ctc_weight > 0:
+            raise ValueError(f"a search with a CTC weight needs a CTC scorer, got none for {settings.ctc_weight}")
+        if ctc is not None:
+            ctc.start()
+        self.settings, self._ctc, self._without_eos = settings, ctc if settings.ctc_weight > 0 else None, without_eos
+        self.prefixes: list[tuple[int, ...]] = [(settings.sos,)]
+        self.scores: Floats = np.zeros(1, np.float32)
+        self.tokens: Ids = np.full(1, settings.sos)
+        self.order: Ids = np.zeros(1, np.int64)
+        self._columns = self.order
+        self._weights = np.float32(1.0 - settings.ctc_weight), np.float32(settings.ctc_weight)
+        self._bonus = np.float32(settings.length_bonus)
+
+    @property
+    def candidates(self) -> int:
+        """How many tokens the decoder proposes after each hypothesis; one more where eos is thrown out."""
+        return min(self.settings.candidates + self._without_eos, self.settings.vocabulary)
+
+    def extend(self, log_probs: Floats | None, ids: Ids | None) -> None:
+        """Go on with the best of the decoder's candidates, both [beam, k]; None where the decoder is not asked: all tokens."""
+        totals = self._add_up(log_probs, ids)
+        if self._without_eos:
+            tokens = np.arange(self.settings.vocabulary) if ids is None else ids
+            struck = tokens == self.settings.eos
+            if ids is not None:  # with a CTC more candidates would change the result, so it stays at as many
+                struck |= np.cumsum(~struck, axis=1) > self.settings.candidates
+            totals = np.where(struck, np.float32(-np.inf), totals)
+        best = _find_best(totals.ravel(), self.settings.beam_size)
+        self.scores = totals.ravel()[best]
+        self.order, self._columns = np.divmod(best, totals.shape[1])
+        self.tokens = self._columns if ids is None else ids.ravel()[best]
+        prefixes = self.prefixes
+        self.prefixes = [(*prefixes[row], token) for row, token in zip(self.order.tolist(), self.tokens.tolist(), strict=True)]
+
+    def keep(self, rows: list[int]) -> None:
+        """Only these go on."""
+        self.prefixes = [self.prefixes[row] for row in rows]
+        self.scores, self.tokens = self.scores[rows], self.tokens[rows]
+        self.order, self._columns = self.order[rows], self._columns[rows]
+
+    def _add_up(self, log_probs: Floats | None, ids: Ids | None) -> Floats:
+        """Scores [beam, k] of all continuations."""
+        decoder_weight, ctc_weight = self._weights
+        partial: Floats | np.float32 = self._bonus
+        if log_probs is not None:
+            partial = (log_probs if self._ctc is None else decoder_weight * log_probs) + self._bonus
+        if self._ctc is not None:
+            if len(self.prefixes[0]) > 1:
+                self._ctc.advance(self.order, self._columns)
+            partial = partial + ctc_weight * self._ctc.score(ids)
+        return np.asarray(partial + self.scores[:, None], np.float32)
 
 
-def beam_search(model: StepModel, memory_frames: int, settings: BeamSettings) -> tuple[Hypothesis, ...]:
-    """All hypotheses that ended, best first; none if all ended below the smallest length. `memory_frames`: the encoder's output frames."""
-    max_length, minlenratio = settings.max_length(memory_frames), settings.minlenratio
+class Search:
+    """The search for one utterance, step by step: `beam` goes on from `position`, until it is `done`; `ended` are all that ended."""
+
+    def __init__(self, settings: BeamSettings, memory_frames: int, minlenratio: float, ctc: PrefixScorer | None = None) -> None:
+        self._settings, self._memory_frames, self._minlenratio, self._ctc = settings, memory_frames, minlenratio, ctc
+        self._max_length = settings.max_length(memory_frames)
+        self._min_length = -int(minlenratio) if minlenratio < 0 else int(minlenratio * memory_frames)
+        self.beam, self.position = Beam(settings, ctc), 0
+        self.ended: list[Hypothesis] = []
+        self._best_of_length: dict[int, float] = {}
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing better is to come."""
+        detected = self._settings.maxlenratio == 0.0 and detect_end(self._best_of_length, self.position - 1)
+        return detected or not self.beam.prefixes
+
+    def extend(self, log_probs: Floats | None, ids: Ids | None) -> None:
+        """One step with the decoder's candidates (see `propose`), both [beam, k]."""
+        self.beam.extend(log_probs, ids)
+        ended = self._part_ended(last=self.position == self._max_length - 1)
+        if self.position >= self._min_length:
+            self.ended.extend(ended)
+            for hypothesis in ended:
+                length, score = len(hypothesis.ids), float(hypothesis.score)
+                self._best_of_length[length] = max(score, self._best_of_length.get(length, score))
+        self.position += 1
+
+    def again(self) -> "Search | None":
+        """The search to go on with behind this one, which is done: with a smaller `minlenratio` if nothing ended, else none."""
+        if self.ended or self._minlenratio < 0.1:
+            return None
+        return Search(self._settings, self._memory_frames, max(0.0, self._minlenratio - 0.1), self._ctc)
+
+    def ranked(self) -> tuple[Hypothesis, ...]:
+        """All that ended, best first."""
+        if self._settings.normalize_length:
+            return tuple(sorted(self.ended, key=lambda hypothesis: hypothesis.score / np.float32(len(hypothesis.ids) - 1), reverse=True))
+        return tuple(sorted(self.ended, key=lambda hypothesis: hypothesis.score, reverse=True))
+
+    def _part_ended(self, last: bool) -> list[Hypothesis]:
+        """Take those that ended at this step out of the beam (at the last position: all)."""
+        beam, eos = self.beam, self._settings.eos
+        if last:
+            ended = [
+                Hypothesis((*prefix, eos), score, hit_cap=prefix[-1] != eos)
+                for prefix, score in zip(beam.prefixes, beam.scores, strict=True)
+            ]
+            beam.keep([])
+            return ended
+        ends = [row for row, prefix in enumerate(beam.prefixes) if prefix[-1] == eos]
+        ended = [Hypothesis(beam.prefixes[row], beam.scores[row]) for row in ends]
+        if ends:
+            beam.keep([row for row, prefix in enumerate(beam.prefixes) if prefix[-1] != eos])
+        return ended
+
+
+def beam_search(
+    model: StepModel | None, memory_frames: int, settings: BeamSettings, ctc: PrefixScorer | None = None
+) -> tuple[Hypothesis, ...]:
+    """All hypotheses that ended, best first (the n-best list); none if all ended below the smallest length.
+
+    `memory_frames`: the encoder's output frames. `ctc` takes part with `settings.ctc_weight`; at weight 1 no `model` is needed.
+    """
+    attempt = Search(settings, memory_frames, settings.minlenratio, ctc)
     while True:
-        min_length = -int(minlenratio) if minlenratio < 0 else int(minlenratio * memory_frames)
-        ended = _search_once(model, max_length, min_length, settings)
-        if ended or minlenratio < 0.1:
-            break
-        minlenratio = max(0.0, minlenratio - 0.1)
-    if settings.normalize_length:
-        return tuple(sorted(ended, key=lambda hypothesis: hypothesis.score / np.float32(len(hypothesis.ids) - 1), reverse=True))
-    return tuple(sorted(ended, key=lambda hypothesis: hypothesis.score, reverse=True))
+        if model is not None:
+            model.start()
+        while not attempt.done:
+            attempt.extend(*propose(model, attempt.beam, attempt.position))
+        again = attempt.again()
+        if again is None:
+            return attempt.ranked()
+        attempt = again
 
 
-def beam_search_fixed(model: StepModel, tokens: int, settings: BeamSettings) -> tuple[Hypothesis, ...]:
+def beam_search_fixed(
+    model: StepModel | None, tokens: int, settings: BeamSettings, ctc: PrefixScorer | None = None
+) -> tuple[Hypothesis, ...]:
     """Exactly `tokens` steps with a full beam: eos is never taken, so that the work does not depend on what the model says.
 
     Raises BadInput if `tokens` is below 1, or if the vocabulary has no room for the beam beside eos.
@@ -108,66 +257,52 @@ def beam_search_fixed(model: StepModel, tokens: int, settings: BeamSettings) -> 
         raise BadInput(
             f"beam size must be below the vocabulary ({settings.vocabulary}) at a fixed number of tokens, got {settings.beam_size}"
         )
-    model.start()
-    beam = _first(settings)
+    if model is not None:
+        model.start()
+    beam = Beam(settings, ctc, without_eos=True)
     for position in range(tokens):
-        beam = _extend(model, beam, position, settings, without_eos=True)
+        beam.extend(*propose(model, beam, position))
     return tuple(Hypothesis(prefix, score, hit_cap=True) for prefix, score in zip(beam.prefixes, beam.scores, strict=True))
 
 
-def _search_once(model: StepModel, max_length: int, min_length: int, settings: BeamSettings) -> list[Hypothesis]:
-    model.start()
-    beam = _first(settings)
-    ended: list[Hypothesis] = []
-    for position in range(max_length):
-        beam = _extend(model, beam, position, settings)
-        beam, done = _part_ended(beam, settings.eos, last=position == max_length - 1)
-        if position >= min_length:
-            ended.extend(done)
-        if (settings.maxlenratio == 0.0 and detect_end(ended, position)) or not beam.prefixes:
-            break
-    return ended
+def propose(model: StepModel | None, beam: Beam, position: int) -> tuple[Floats, Ids] | tuple[None, None]:
+    """The candidates of the step at `position`: log-probabilities and ids [beam, k] of the decoder's best tokens; none at CTC weight 1.
+
+    Where a CTC takes part eos is always among them, whatever the decoder thinks of it.
+    """
+    settings = beam.settings
+    if settings.ctc_weight == 1.0:
+        return None, None
+    if model is None:
+        raise ValueError(f"a search at a CTC weight below 1 needs a decoder, got none for {settings.ctc_weight}")
+    log_probs, ids = model.step(beam.tokens, position, beam.order, beam.candidates)
+    if settings.ctc_weight > 0 and beam.candidates < settings.vocabulary:
+        return add_eos(log_probs, ids, model.log_probs_of(settings.eos), settings.eos)
+    return log_probs, ids
 
 
-def _first(settings: BeamSettings) -> _Beam:
-    return _Beam([(settings.sos,)], np.zeros(1, np.float32), np.zeros(1, np.int64))
+def add_eos(log_probs: Floats, ids: Ids, log_probs_of_eos: Floats, eos: int) -> tuple[Floats, Ids]:
+    """Candidates [beam, k] with eos as one more column; where it was among them already it is struck out (log-probability -inf)."""
+    struck = np.where(ids == eos, np.float32(-np.inf), log_probs)
+    column = np.full((len(ids), 1), eos)
+    return np.concatenate([struck, log_probs_of_eos[:, None]], axis=1), np.concatenate([ids, column], axis=1)
 
 
-def _extend(model: StepModel, beam: _Beam, position: int, settings: BeamSettings, without_eos: bool = False) -> _Beam:
-    """One step: the best `beam_size` of all continuations of all running hypotheses."""
-    tokens = np.array([prefix[-1] for prefix in beam.prefixes], np.int64)
-    # A row's own best `beam_size` hold all that can be among the best of the whole; one more where eos is thrown out.
-    scores, ids = model.step(tokens, position, beam.order, settings.beam_size + without_eos)
-    totals = scores + np.float32(settings.length_bonus) + beam.scores[:, None]
-    if without_eos:
-        totals = np.where(ids == settings.eos, -np.inf, totals).astype(np.float32, copy=False)
-    best = np.argsort(-totals, axis=None, kind="stable")[: settings.beam_size]
-    rows = best // totals.shape[1]
-    prefixes = [(*beam.prefixes[row], int(token)) for row, token in zip(rows, ids.reshape(-1)[best], strict=True)]
-    return _Beam(prefixes, totals.reshape(-1)[best], rows)
+def detect_end(best_of_length: Mapping[int, float], position: int) -> bool:
+    """ESPnet's end_detect: the best hypotheses of the lengths position, position - 1, position - 2 are all 10 below the best of all.
 
-
-def _part_ended(beam: _Beam, eos: int, last: bool) -> tuple[_Beam, list[Hypothesis]]:
-    """The hypotheses that go on, and those that ended at this step (at the last position: all)."""
-    if last:
-        return _Beam([], beam.scores[:0], beam.order[:0]), [
-            Hypothesis((*prefix, eos), score, hit_cap=prefix[-1] != eos) for prefix, score in zip(beam.prefixes, beam.scores, strict=True)
-        ]
-    ends = [prefix[-1] == eos for prefix in beam.prefixes]
-    if not any(ends):
-        return beam, []
-    stay = [row for row, end in enumerate(ends) if not end]
-    done = [Hypothesis(beam.prefixes[row], beam.scores[row]) for row, end in enumerate(ends) if end]
-    return _Beam([beam.prefixes[row] for row in stay], beam.scores[stay], beam.order[stay]), done
-
-
-def detect_end(ended: Sequence[Hypothesis], position: int) -> bool:
-    """ESPnet's end_detect: the best hypotheses of the lengths position, position - 1, position - 2 are all 10 below the best of all."""
-    if not ended:
+    `best_of_length`: the best score of the hypotheses that ended, by their number of ids.
+    """
+    if not best_of_length:
         return False
-    best = max(float(hypothesis.score) for hypothesis in ended)
-    for length in range(position, position - _END_LENGTHS, -1):
-        scores = [float(hypothesis.score) for hypothesis in ended if len(hypothesis.ids) == length]
-        if not scores or not max(scores) - best < _END_SCORE:
-            return False
-    return True
+    best = max(best_of_length.values())
+    lengths = range(position, position - _END_LENGTHS, -1)
+    return all(length in best_of_length and best_of_length[length] - best < _END_SCORE for length in lengths)
+
+
+def _find_best(totals: Floats, count: int) -> Ids:
+    """Indices of the `count` greatest of `totals`, greatest first; of equal ones among few the first comes first."""
+    if totals.size <= _FEW:
+        return np.argsort(-totals, kind="stable")[:count]
+    best = np.argpartition(totals, -count)[-count:]
+    return best[np.argsort(-totals[best], kind="stable")]

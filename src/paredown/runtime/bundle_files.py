@@ -6,12 +6,14 @@ bundle/
   weights.bin     every tensor, one record after another                     (paredown.runtime.weights)
   encoder.onnx    graphs without weights: the runtime supplies every initializer
   decoder.onnx
+  ctc.onnx        only where the model has a CTC over its output
   tokens.txt      one token a line, line number = id
   frontend.json   what turns a waveform into features
 ```
+A changed byte is seen: the manifest holds the digest of itself (paredown.runtime.seal) and those of the other files. Only
+`measurements.json`, figures about the bundle, and files that nobody put there are not covered; nothing reads them.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,11 +22,27 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from paredown.errors import BadInput
+from paredown.runtime.audio_limits import MemoryNeed
+from paredown.runtime.file_check import FileRecord, check_graph, check_inside, check_records
+from paredown.runtime.seal import check_seal
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST, WEIGHTS, TOKENS, FRONTEND = "manifest.json", "weights.bin", "tokens.txt", "frontend.json"
-Kind = Literal["raw", "dense", "sparse"]
-Form = Literal["float", "float_transposed", "codes", "codes_transposed", "scales", "scales_column"]
+Kind = Literal["raw", "half", "dense", "sparse"]
+FLOATS: tuple[Kind, ...] = ("raw", "half")  # tensors stored as numbers: float32, float16
+Form = Literal[
+    "float",  # float32 [out, in]
+    "float_transposed",  # float32 [in, out]
+    "half",  # float16 [out, in]
+    "half_transposed",
+    "codes",  # int8 [out, in]
+    "codes_transposed",
+    "scales",  # float32 [out]
+    "scales_column",  # float32 [out, 1]
+    "nbits4",  # uint8 [out, blocks, bytes of a block]: codes as MatMulNBits takes them, lowest bits first
+    "nbits8",
+    "block_scales",  # float32 [out, blocks]
+]
 TokenType = Literal["bpe", "char", "word"]
 
 
@@ -32,7 +50,7 @@ TokenType = Literal["bpe", "char", "word"]
 class TensorRecord:
     """Where one tensor lies in `weights.bin` and how it is stored; `paredown.bundle.pack` draws the layout.
 
-    `offset` and `nbytes` are those of the float32 numbers (raw) or of the planes (dense, sparse); the scales of a quantized
+    `offset` and `nbytes` are those of the numbers (raw: float32, half: float16) or of the planes (dense, sparse); the scales of a quantized
     tensor, float32 [channels], begin at `scales_offset`. `survivors` counts the weights that a sparse tensor keeps.
     """
 
@@ -48,11 +66,12 @@ class TensorRecord:
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
-            raise ValueError(f"a tensor's kind must be raw, dense or sparse, got {self.kind!r} for {self.name}")
-        if self.kind != "raw" and not 2 <= self.bits <= 8:
+            raise ValueError(f"a tensor's kind must be one of {', '.join(get_args(Kind))}, got {self.kind!r} for {self.name}")
+        if self.kind not in FLOATS and not 2 <= self.bits <= 8:
             raise ValueError(f"bit-width must lie in [2, 8], got {self.bits} for {self.name}")
         row = -(-self.size // 8)
-        nbytes = {"raw": 4 * self.size, "dense": self.bits * row, "sparse": row + self.bits * -(-self.survivors // 8)}[self.kind]
+        floats = {"raw": 4 * self.size, "half": 2 * self.size}
+        nbytes = (floats | {"dense": self.bits * row, "sparse": row + self.bits * -(-self.survivors // 8)})[self.kind]
         if self.nbytes != nbytes:
             raise ValueError(f"tensor {self.name} of {self.size} weights must have {nbytes} bytes, got {self.nbytes}")
 
@@ -75,7 +94,7 @@ class TensorRecord:
             "offset": self.offset,
             "nbytes": self.nbytes,
         }
-        if self.kind != "raw":
+        if self.kind not in FLOATS:
             value |= {"bits": self.bits, "scales_offset": self.scales_offset, "channels": self.channels}
         if self.kind == "sparse":
             value["survivors"] = self.survivors
@@ -104,8 +123,11 @@ class Initializer:
             raise ValueError(f"an initializer's form must be one of {', '.join(get_args(Form))}, got {self.form!r}")
         if not self.tensors or len(self.factors) not in (0, len(self.tensors)):
             raise ValueError(f"an initializer has tensors, and factors for none or for all, got {self.tensors}, {self.factors}")
-        if self.factors and self.form.startswith("codes"):
+        if self.factors and self.form.startswith(("codes", "nbits")):
             raise ValueError(f"codes take no factors (their scales do), got {self.factors} for {self.name}")
+        blocked = {"nbits4": 3, "nbits8": 3, "block_scales": 2}.get(self.form)
+        if blocked is not None and (self.shape is None or len(self.shape) != blocked):
+            raise ValueError(f"an initializer of form {self.form} has a shape of {blocked} dimensions, got {self.shape} for {self.name}")
 
     def to_json(self) -> dict[str, Any]:
         value: dict[str, Any] = {"name": self.name, "form": self.form, "tensors": list(self.tensors)}
@@ -135,17 +157,11 @@ class GraphRecord:
 
 
 @dataclass(frozen=True)
-class FileRecord:
-    """Size and SHA-256 (hex) of one file of the bundle."""
-
-    name: str
-    size_bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
 class Manifest:
-    """What the runtime needs of `manifest.json`. `least_frames`: the fewest feature frames that the encoder's subsampling takes."""
+    """What the runtime needs of `manifest.json`.
+
+    `least_frames`: the fewest feature frames that the encoder's subsampling takes. `kernels`: those that compute one layer or more.
+    """
 
     task: str
     token_type: TokenType
@@ -154,10 +170,19 @@ class Manifest:
     least_frames: int
     beam_size: int
     length_bonus: float
+    memory: MemoryNeed
     files: tuple[FileRecord, ...]
     tensors: tuple[TensorRecord, ...]
     encoder: GraphRecord
     decoder: GraphRecord
+    ctc: GraphRecord | None = None
+    ctc_weight: float = 0.0
+    kernels: frozenset[str] = frozenset()
+
+    @property
+    def graphs(self) -> tuple[GraphRecord, ...]:
+        """Every graph of the bundle."""
+        return (self.encoder, self.decoder) if self.ctc is None else (self.encoder, self.decoder, self.ctc)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -173,78 +198,91 @@ class Manifest:
             least_frames=int(model["subsampling_least_frames"]),
             beam_size=int(decode["beam_size"]),
             length_bonus=float(decode.get("length_bonus", 0.0)),
-            files=tuple(FileRecord(name, entry["bytes"], entry["sha256"]) for name, entry in value["files"].items()),
+            memory=MemoryNeed.from_json(value["memory"]),
+            files=tuple(FileRecord.from_json(name, entry) for name, entry in value["files"].items()),
             tensors=tuple(TensorRecord.from_json(entry) for entry in value["tensors"]),
             encoder=GraphRecord.from_json(graphs["encoder"]),
             decoder=GraphRecord.from_json(graphs["decoder"]),
+            ctc=GraphRecord.from_json(graphs["ctc"]) if "ctc" in graphs else None,
+            ctc_weight=float(decode.get("ctc_weight", 0.0)),
+            kernels=frozenset(layer["kernel"] for layer in value.get("layers", {}).values()),
         )
 
 
 def read_manifest(bundle: Path) -> Manifest:
     """The manifest of a bundle.
 
-    Raises BadInput if the folder is no bundle, if its schema is newer than `SCHEMA`, if keys are missing, if a file it needs is
-    not listed or lies outside the folder, or if a tensor reaches beyond `weights.bin`.
+    Raises BadInput if the folder is no bundle, if its schema is another than `SCHEMA`, if the manifest was changed, if keys are missing,
+    if a file it needs is not listed or lies outside the folder, or if a tensor reaches beyond `weights.bin`.
     """
     path = bundle / MANIFEST
+    problem = check_inside(bundle, MANIFEST)
+    if problem:
+        raise BadInput(f"a bundle is a folder with a readable {MANIFEST}, got {bundle}: {problem}")
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes().decode("utf-8")
+        value = json.loads(text)
     except OSError as error:
         raise BadInput(f"a bundle is a folder with a readable {MANIFEST}, got {bundle} ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} must be JSON, got {error}") from error
     _check_schema(path, value)
     try:
+        check_seal(value, text)
         manifest = Manifest.from_json(value)
         _check_listed(manifest)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = f"no key {error}" if isinstance(error, KeyError) else str(error)
+        reason = " ".join((f"no key {error}" if isinstance(error, KeyError) else str(error)).split())  # names may hold line ends
         raise BadInput(f"{path} must describe a bundle of schema {SCHEMA}, got: {reason}") from error
     return manifest
 
 
+def recognize_bundle(folder: Path) -> None:
+    """Raises BadInput unless a bundle lies in the folder: of any schema, and though its files were damaged."""
+    try:
+        value = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(f"a bundle is a folder with a readable {MANIFEST}, got {folder}") from error
+    if not isinstance(value, dict) or not {"schema", "model", "files", "graphs", "tensors"} <= set(value):
+        raise BadInput(f"a bundle's {MANIFEST} lists its files, graphs and tensors, got another in {folder}")
+
+
 def _check_schema(path: Path, value: Any) -> None:
     schema = value.get("schema") if isinstance(value, dict) else None
-    if not isinstance(schema, int) or schema < 1:
+    if isinstance(schema, bool) or not isinstance(schema, int) or schema < 1:
         raise BadInput(f"{path} must be a bundle's manifest with a schema number, got schema {schema!r}")
-    if schema > SCHEMA:
+    if schema != SCHEMA:
         versions = value.get("versions")
         writer = versions.get("paredown") if isinstance(versions, dict) else None
-        needed = f"paredown {writer} or newer" if writer else "a newer paredown"
-        raise BadInput(f"{path} must have schema {SCHEMA} or older to be read here, got schema {schema}: it needs {needed}")
+        newer = f"it needs paredown {writer} or newer" if writer else "it needs a newer paredown"
+        mend = newer if schema > SCHEMA else "write the bundle again with this paredown"
+        raise BadInput(f"{path} must have schema {SCHEMA} to be read here, got schema {schema}: {mend}")
 
 
 def _check_listed(manifest: Manifest) -> None:
     sizes = {record.name: record.size_bytes for record in manifest.files}
-    for name in sizes:
-        if Path(name).name != name:
-            raise ValueError(f"a file of a bundle lies in its folder, not at {name!r}")
-    for name in (WEIGHTS, TOKENS, FRONTEND, manifest.encoder.file, manifest.decoder.file):
+    for name in (WEIGHTS, TOKENS, FRONTEND, *(graph.file for graph in manifest.graphs)):
         if name not in sizes:
             raise ValueError(f"files must list {name}")
+    for graph in manifest.graphs:
+        if not graph.file.endswith(".onnx"):
+            raise ValueError(f"a graph's file must end in .onnx, got {graph.file!r}")
     known = {record.name for record in manifest.tensors}
     for record in manifest.tensors:
         if record.end > sizes[WEIGHTS] or min(record.offset, record.scales_offset) < 0:
             raise ValueError(f"tensor {record.name} reaches beyond the {sizes[WEIGHTS]} bytes of {WEIGHTS}")
-    for initializer in (*manifest.encoder.initializers, *manifest.decoder.initializers):
-        for name in initializer.tensors:
-            if name not in known:
-                raise ValueError(f"initializer {initializer.name} needs tensor {name}, which is not listed")
+    for graph in manifest.graphs:
+        for initializer in graph.initializers:
+            for name in initializer.tensors:
+                if name not in known:
+                    raise ValueError(f"initializer {initializer.name} needs tensor {name}, which is not listed")
 
 
 def check_files(bundle: Path, manifest: Manifest) -> None:
-    """Compare size and SHA-256 of every file with the manifest; raises BadInput, naming the first file that differs."""
-    for record in manifest.files:
-        path = bundle / record.name
-        try:
-            size_bytes = path.stat().st_size
-            if size_bytes != record.size_bytes:
-                raise BadInput(f"{path} must have the {record.size_bytes} bytes its manifest says, got {size_bytes}")
-            with path.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise BadInput(f"a bundle's files must be readable, got {path} ({error.strerror})") from error
-        if sha256 != record.sha256:
-            raise BadInput(
-                f"{path} must have the SHA-256 its manifest says ({record.sha256[:12]}…), got {sha256[:12]}…: the file was changed"
-            )
+    """Raises BadInput unless every file is in the folder with the size and SHA-256 that the manifest says: one line, file by file.
+
+    And if a graph would make onnxruntime open a file of its own choice.
+    """
+    check_records(bundle, manifest.files)
+    for graph in manifest.graphs:
+        check_graph(bundle / graph.file, {initializer.name for initializer in graph.initializers})

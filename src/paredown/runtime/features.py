@@ -77,6 +77,11 @@ class Frontend:
         return max(self.n_fft // 2 + 1, (frames - 1) * self.hop_samples)
 
 
+def bytes_of_frame(n_fft: int) -> int:
+    """Upper estimate of the memory that `FeatureExtractor.extract` takes a frame: a windowed frame, its spectrum, their power."""
+    return 24 * n_fft
+
+
 def read_frontend(path: Path) -> Frontend:
     """The settings in a bundle's `frontend.json`; raises BadInput where they are none."""
     try:

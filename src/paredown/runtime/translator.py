@@ -1,52 +1,61 @@
 """Runs a bundle: speech in, text out, with NumPy, onnxruntime and soundfile alone."""
 
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from paredown.errors import BadInput
-from paredown.runtime.audio import check_waveform, read_audio
+from paredown.runtime.audio import load_audio
+from paredown.runtime.audio_limits import DEFAULT_LIMIT_BYTES, AudioLimits
+from paredown.runtime.batch import Heard, search_batch
 from paredown.runtime.beam import BeamSettings, Hypothesis, beam_search, beam_search_fixed
-from paredown.runtime.bundle_files import FRONTEND, TOKENS, WEIGHTS, TokenType, check_files, read_manifest
-from paredown.runtime.features import FeatureExtractor, read_frontend
-from paredown.runtime.session import DecoderSteps, Graph
-from paredown.runtime.tokens import BLANK_ID, detokenize, read_tokens
+from paredown.runtime.bundle_files import FRONTEND, TOKENS, WEIGHTS, GraphRecord, Manifest, TokenType, check_files, read_manifest
+from paredown.runtime.ctc import CtcPrefixScorer, decode_greedily
+from paredown.runtime.decoder import DecoderSteps
+from paredown.runtime.features import FeatureExtractor, Frontend, read_frontend
+from paredown.runtime.session import Graph, SessionSettings, Target, check_target
+from paredown.runtime.tokens import BLANK_ID, read_tokens
+from paredown.runtime.translation import Timings, Translation, spell
 from paredown.runtime.weights import Weights
 
 Floats = NDArray[np.float32]
+SearchKind = Literal["beam", "greedy_ctc"]
 
 
 @dataclass(frozen=True)
-class Translation:
-    """The best hypothesis. `ids` and `tokens` are without sos, eos and blank; `score` is its log-probability with length bonus.
+class _Encoded:
+    """What the encoder gives: the decoder's memory [layers, heads, frames, units], and the CTC's log posteriors [frames, tokens]."""
 
-    `frames`: feature frames that the encoder read. `hit_cap`: the length limit cut it off. If no hypothesis reached the smallest
-    length the text is empty and the score -inf.
-    """
-
-    text: str
-    tokens: tuple[str, ...]
-    ids: tuple[int, ...]
-    score: float
-    frames: int
-    hit_cap: bool
+    memory_keys: Floats
+    memory_values: Floats
+    log_probs: Floats | None
 
 
 @dataclass(frozen=True)
 class Translator:
-    """A loaded bundle; make it with `from_bundle`. One translation at a time: the decoder's caches are its own."""
+    """A loaded bundle; make it with `from_bundle`. One translation at a time: the decoder's caches are its own.
+
+    `decoder` and `ctc` are there where the search takes them: decoder scores, CTC scores or both; greedy decoding takes the CTC alone.
+    `batches_exactly`: no kernel lets one utterance of a batch change another's scores.
+    """
 
     settings: BeamSettings
     tokens: tuple[str, ...]
     token_type: TokenType
-    least_frames: int
+    limits: AudioLimits
     features: FeatureExtractor
     encoder: Graph
-    decoder: DecoderSteps
+    decoder: DecoderSteps | None
+    ctc: Graph | None
+    ctc_window: int | None
+    search: SearchKind
+    batches_exactly: bool
     load_ms: float
 
     @classmethod
@@ -59,18 +68,29 @@ class Translator:
         minlenratio: float = 0.0,
         length_bonus: float | None = None,
         normalize_length: bool = False,
+        ctc_weight: float | None = None,
+        ctc_window: int | None = None,
+        search: SearchKind = "beam",
+        target: Target = "cpu",
+        arena: bool = True,
+        spinning: bool = True,
+        memory_limit_bytes: int = DEFAULT_LIMIT_BYTES,
     ) -> Self:
-        """Check and load a bundle. `beam_size` and `length_bonus` default to those of the bundle's configuration.
+        """Check and load a bundle. `beam_size`, `length_bonus` and `ctc_weight` default to those of the bundle's configuration.
 
         `maxlenratio` and `minlenratio` bound the tokens as shares of the encoder's frames, as ESPnet takes them (0: end detection;
-        negative: a number of tokens). Raises BadInput for a folder that is no bundle, a file that was changed, a newer schema, or
-        an impossible setting.
+        negative: a number of tokens). `ctc_weight`: share of the CTC's scores beside the decoder's; `ctc_window`: frames that they look
+        at (None: all, exact; see `CtcPrefixScorer`). `search` "greedy_ctc" takes the CTC's best token of every frame and nothing else.
+        `threads`, `target`, `arena` and `spinning` as in `SessionSettings`. `memory_limit_bytes`: what an utterance may take beside the
+        weights, by an upper estimate; longer audio is refused (attention takes memory for every pair of frames).
+        Raises BadInput for a folder that is no bundle, a file that was changed, a newer schema, or an impossible setting, among them
+        a CTC where the bundle has none.
         """
         began = time.perf_counter()
-        if threads < 1:
-            raise BadInput(f"threads must be at least 1, got {threads}")
+        session = SessionSettings(threads, target, arena, spinning=spinning)
         bundle = Path(path)
         manifest = read_manifest(bundle)
+        check_target(manifest, target)
         check_files(bundle, manifest)
         tokens = read_tokens(bundle / TOKENS)
         settings = BeamSettings(
@@ -82,49 +102,140 @@ class Translator:
             minlenratio=minlenratio,
             length_bonus=manifest.length_bonus if length_bonus is None else length_bonus,
             normalize_length=normalize_length,
+            ctc_weight=manifest.ctc_weight if ctc_weight is None else ctc_weight,
         )
+        if ctc_window is not None and ctc_window < 1:
+            raise BadInput(f"a CTC window must be at least 1 frame, got {ctc_window}")
+        with_decoder, with_ctc = _scorers(search, settings, manifest.ctc is not None, bundle)
         features = FeatureExtractor(read_frontend(bundle / FRONTEND))
+        limits = find_limits(manifest, features.frontend, settings if with_decoder else None, memory_limit_bytes)
         weights = Weights(bundle / WEIGHTS, manifest.tensors)
-        encoder, decoder = (
-            Graph(bundle / record.file, weights.initializers(record.initializers), threads, rest_after_run=record is manifest.encoder)
-            for record in (manifest.encoder, manifest.decoder)
-        )
+
+        def load(record: GraphRecord) -> Graph:
+            arrays = weights.initializers(record.initializers)
+            return Graph(bundle / record.file, arrays, session, rest_after_run=record is not manifest.decoder)
+
+        encoder = load(manifest.encoder)
+        decoder = DecoderSteps(load(manifest.decoder), keep_log_probs=with_ctc) if with_decoder else None
+        ctc = load(manifest.ctc) if with_ctc and manifest.ctc is not None else None
         load_ms = 1000.0 * (time.perf_counter() - began)
-        return cls(settings, tokens, manifest.token_type, manifest.least_frames, features, encoder, DecoderSteps(decoder), load_ms)
+        kind, exactly = manifest.token_type, "int8" not in manifest.kernels
+        return cls(settings, tokens, kind, limits, features, encoder, decoder, ctc, ctc_window, search, exactly, load_ms)
 
-    def translate(self, audio: str | Path | NDArray[Any], fixed_tokens: int | None = None) -> Translation:
-        """Translate a file, or a waveform at the model's sample rate ([samples] or [samples, channels], float or int16).
+    def translate(
+        self, audio: str | Path | NDArray[Any], nbest: int = 1, fixed_tokens: int | None = None, sample_rate_hz: int | None = None
+    ) -> Translation:
+        """Translate a file, or a waveform ([samples] or [samples, channels], float or int16) at `sample_rate_hz` (None: the model's rate).
 
+        Audio of another rate than the model's is resampled; a warning (`ResamplingNote`) says so once for each pair of rates.
+        `nbest`: how many hypotheses to give, the best one and its alternatives (fewer if fewer ended; greedily decoded there is one).
         `fixed_tokens`: decode exactly so many tokens with a full beam, for timing only (the text means nothing).
-        Raises BadInput for audio that is missing, empty, corrupt, or shorter than what the encoder takes.
+        Raises BadInput for audio that is missing, empty, corrupt, shorter than what the encoder takes, or so long that it would not fit
+        into the memory limit, and for an `nbest` below 1.
         """
-        features = self.features.extract(self._read(audio))
-        memory_frames = self._encode(features)
-        if fixed_tokens is None:
-            hypotheses = beam_search(self.decoder, memory_frames, self.settings)
-        else:
-            hypotheses = beam_search_fixed(self.decoder, fixed_tokens, self.settings)
-        return self._spell(hypotheses[0] if hypotheses else None, len(features))
+        _check_nbest(nbest)
+        waveform = load_audio(audio, self.limits, sample_rate_hz)
+        clock = [time.perf_counter()]
+        features = self.features.extract(waveform)
+        clock.append(time.perf_counter())
+        encoded = self._encode(features)
+        clock.append(time.perf_counter())
+        hypotheses = self._search(encoded, fixed_tokens)
+        clock.append(time.perf_counter())
+        timings = Timings(*(1000.0 * (end - begin) for begin, end in pairwise(clock)))
+        return self._spell(hypotheses[:nbest], len(features), timings)
 
-    def _read(self, audio: str | Path | NDArray[Any]) -> Floats:
-        frontend = self.features.frontend
-        name = "waveform" if isinstance(audio, np.ndarray) else str(audio)
-        waveform = check_waveform(audio, name) if isinstance(audio, np.ndarray) else read_audio(Path(audio), frontend.sample_rate_hz)
-        least = frontend.least_samples(self.least_frames)
-        if len(waveform) < least:
-            raise BadInput(f"audio must have at least {least} samples at {frontend.sample_rate_hz} Hz, got {len(waveform)}: {name}")
-        return waveform
+    def translate_batch(
+        self, audios: Iterable[str | Path | NDArray[Any]], batch_size: int = 8, nbest: int = 1, approximate: bool = False
+    ) -> tuple[Translation, ...]:
+        """Translate many, `batch_size` searches at a time, for throughput; results in the order of `audios`, each as `translate` gives it.
 
-    def _encode(self, features: Floats) -> int:
-        """Run the encoder, hand its memory to the decoder, and say how many frames that has."""
-        memory_keys, memory_values = self.encoder.run(("memory_keys", "memory_values"), {"features": features})
-        self.decoder.listen(memory_keys, memory_values)
-        return int(memory_keys.shape[2])
+        At fp32 the tokens are those of `translate`. Int8 activations of one call share one scale, so beside others an utterance's
+        scores would move: an int8 bundle translates one by one, unless `approximate` allows it; then its results are labelled so.
+        Steps are shared, so the search has no time of its own (NaN in `timings`). Raises BadInput as `translate` does, for the first
+        audio that is bad; nothing is returned then.
+        """
+        _check_nbest(nbest)
+        if batch_size < 1:
+            raise BadInput(f"a batch must have a size of at least 1, got {batch_size}")
+        if batch_size == 1 or self.decoder is None or not (self.batches_exactly or approximate):
+            return tuple(self.translate(audio, nbest) for audio in audios)
+        about: dict[int, tuple[int, Timings]] = {}
+        decoder = DecoderSteps(self.decoder.graph, keep_log_probs=self.ctc is not None)
+        searches = search_batch(decoder, self._hear(audios, about), self.settings, batch_size)
+        found = {number: self._spell(hypotheses[:nbest], *about[number], not self.batches_exactly) for number, hypotheses in searches}
+        return tuple(found[number] for number in sorted(found))
 
-    def _spell(self, best: Hypothesis | None, frames: int) -> Translation:
-        if best is None:
-            return Translation("", (), (), -np.inf, frames, hit_cap=False)
-        dropped = (BLANK_ID, self.settings.eos)  # ESPnet leaves an eos in the text where the model took it at the last position
-        ids = tuple(token for token in best.ids[1:] if token not in dropped)
-        tokens = tuple(self.tokens[token] for token in ids)
-        return Translation(detokenize(tokens, self.token_type), tokens, ids, float(best.score), frames, best.hit_cap)
+    def _hear(self, audios: Iterable[str | Path | NDArray[Any]], about: dict[int, tuple[int, Timings]]) -> Iterator[Heard]:
+        """Utterances through the encoder, one by one; `about` gets their numbers of frames and their timings."""
+        for number, audio in enumerate(audios):
+            waveform = load_audio(audio, self.limits)
+            began = time.perf_counter()
+            features = self.features.extract(waveform)
+            between = time.perf_counter()
+            encoded = self._encode(features)
+            encoder_ms = 1000.0 * (time.perf_counter() - between)
+            about[number] = len(features), Timings(1000.0 * (between - began), encoder_ms, float("nan"))
+            yield Heard(number, encoded.memory_keys, encoded.memory_values, self._scorer(encoded))
+
+    def _encode(self, features: Floats) -> _Encoded:
+        states, memory_keys, memory_values = self.encoder.run(("encoder_out", "memory_keys", "memory_values"), {"features": features})
+        log_probs = None if self.ctc is None else self.ctc.run(("log_probs",), {"encoder_out": states})[0]
+        return _Encoded(memory_keys, memory_values, log_probs)
+
+    def _scorer(self, encoded: _Encoded) -> CtcPrefixScorer | None:
+        if encoded.log_probs is None:
+            return None
+        return CtcPrefixScorer(encoded.log_probs, BLANK_ID, self.settings.eos, self.ctc_window)
+
+    def _search(self, encoded: _Encoded, fixed_tokens: int | None) -> tuple[Hypothesis, ...]:
+        """Hypotheses, best first."""
+        settings = self.settings
+        if self.search == "greedy_ctc" and encoded.log_probs is not None:
+            ids, score = decode_greedily(encoded.log_probs, BLANK_ID)
+            return (Hypothesis((settings.sos, *ids, settings.eos), score),)
+        if self.decoder is not None:
+            self.decoder.listen(encoded.memory_keys, encoded.memory_values)
+        if fixed_tokens is not None:
+            return beam_search_fixed(self.decoder, fixed_tokens, settings, self._scorer(encoded))
+        return beam_search(self.decoder, encoded.memory_keys.shape[2], settings, self._scorer(encoded))
+
+    def _spell(self, hypotheses: Sequence[Hypothesis], frames: int, timings: Timings, approximate: bool = False) -> Translation:
+        """The hypotheses, best first, in words."""
+        found = [spell(hypothesis, self.tokens, self.token_type, self.settings.eos) for hypothesis in hypotheses]
+        if not found:
+            return Translation("", (), (), -np.inf, frames, False, (), approximate, timings)
+        best, *others = found
+        return Translation(best.text, best.tokens, best.ids, best.score, frames, best.hit_cap, tuple(others), approximate, timings)
+
+
+def find_limits(manifest: Manifest, frontend: Frontend, settings: BeamSettings | None, limit_bytes: int) -> AudioLimits:
+    """How long audio may be; `settings` of the search, None where no decoder takes part.
+
+    Raises BadInput if the memory limit lets no audio pass.
+    """
+
+    def count_nodes(states: int) -> int:
+        return 0 if settings is None else settings.beam_size * settings.max_length(states)
+
+    least_samples = frontend.least_samples(manifest.least_frames)
+    most_samples = manifest.memory.longest(limit_bytes, count_nodes) * frontend.hop_samples
+    if most_samples < least_samples:
+        raise BadInput(f"the memory limit must leave room for {least_samples} samples of audio, got {limit_bytes / 1e9:g} GB")
+    return AudioLimits(least_samples, most_samples, frontend.sample_rate_hz, limit_bytes)
+
+
+def _check_nbest(nbest: int) -> None:
+    if nbest < 1:
+        raise BadInput(f"nbest must be at least 1, got {nbest}")
+
+
+def _scorers(search: SearchKind, settings: BeamSettings, has_ctc: bool, bundle: Path) -> tuple[bool, bool]:
+    """Whether a search takes the decoder, and whether it takes the CTC. Raises BadInput for one that the bundle has not."""
+    if search not in get_args(SearchKind):
+        raise BadInput(f"a search must be one of {', '.join(get_args(SearchKind))}, got {search!r}")
+    greedy = search == "greedy_ctc"
+    if not has_ctc and (greedy or settings.ctc_weight > 0):
+        asked = search if greedy else f"a CTC weight of {settings.ctc_weight:g}"
+        raise BadInput(f"{asked} needs a bundle with a CTC over its output text, got {bundle}, which has none")
+    return not greedy and settings.ctc_weight < 1, greedy or settings.ctc_weight > 0

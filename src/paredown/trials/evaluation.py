@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from paredown.data import Split
 from paredown.profilers.latency import CHEAP, Latency
@@ -14,9 +15,19 @@ from paredown.trials.decoding import Decoder, Hypothesis
 from paredown.trials.timing import REFERENCE, Stopwatch, Timed
 from paredown.trials.workshop import Workshop
 
+if TYPE_CHECKING:
+    from paredown.models import Model
+
 UNCOMPRESSED = Configuration(scheme=Scheme(kernel="fp32"))
 TIMED_UTTERANCES = 24
 FIXED_TOKENS = 16
+
+
+def uncompressed(model: "Model") -> Configuration:
+    """The model as it is, decoded as its kind is: what all trials of a study are compared with."""
+    from paredown.models.decode import default_decode  # torch
+
+    return replace(UNCOMPRESSED, decode=default_decode(model))
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,7 @@ class Evaluator:
     def reference(self) -> Reference:
         """The uncompressed bundle, built, decoded and timed when it is first asked for."""
         if self._reference is None:
-            bundle = self._workshop.build(UNCOMPRESSED)
+            bundle = self._workshop.build(uncompressed(self._workshop.model))
             found = self._decoder.decode(bundle, self._split)
             latency = None if self._known_latency_ms else self.time(bundle, bundle)
             latency_ms = latency.free.median_ms if latency else float(self._known_latency_ms or 0.0)

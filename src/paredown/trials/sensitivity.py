@@ -24,7 +24,7 @@ from paredown.runtime.audio import read_audio
 from paredown.search.spec import SpaceSection
 from paredown.space.inventory import Inventory
 from paredown.trials.decoding import Decoder, Search
-from paredown.trials.evaluation import UNCOMPRESSED, spread_by_length
+from paredown.trials.evaluation import spread_by_length, uncompressed
 from paredown.trials.workshop import Workshop
 
 
@@ -113,7 +113,7 @@ def _sensitivities(model: Model, subset: Split, workshop: Workshop, decoder: Dec
 
 def read_samples(model: Model, split: Split, workshop: Workshop, decoder: Decoder) -> tuple[Sample, ...]:
     """Features and the uncompressed model's own hypotheses, for teacher forcing."""
-    found = decoder.decode(workshop.build(UNCOMPRESSED), split)
+    found = decoder.decode(workshop.build(uncompressed(model)), split)
     rate_hz = model.frontend.sample_rate_hz
     features = (model.features(torch.from_numpy(read_audio(utterance.audio, rate_hz))).numpy() for utterance in split.utterances)
     return tuple(Sample(feature, hypothesis.ids) for feature, hypothesis in zip(features, found, strict=True))
@@ -126,7 +126,7 @@ def _decoder_order(model: Model, subset: Split, workshop: Workshop, decoder: Dec
     blocks = dict(model.inventory().blocks)["decoder"]
 
     def quality(kept: tuple[int, ...]) -> float:
-        configuration = replace(UNCOMPRESSED, keep=(("decoder", kept),))
+        configuration = replace(uncompressed(model), keep=(("decoder", kept),))
         found = decoder.decode(workshop.build(configuration), subset, Search(beam_size=settings.order_beam))
         workshop.discard(configuration)
         return score("chrf", [hypothesis.text for hypothesis in found], references).value

@@ -1,6 +1,7 @@
 """The search space of a study: the axes that its file asks for, over the analysis of its model, and the points to try first."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,20 +12,23 @@ from paredown.space.axes.base import Axis, SearchSpace
 from paredown.space.axes.bits import BitsAxis
 from paredown.space.axes.layers import LayersAxis
 from paredown.space.axes.sparsity import SparsityAxis
-from paredown.space.configuration import MAX_BITS, Configuration
+from paredown.space.configuration import MAX_BITS, Configuration, Decode
 from paredown.space.inventory import Inventory
 from paredown.trials.evaluation import UNCOMPRESSED
 
 OBVIOUS_BITS = (8, 6, 4)
 
 
-def uniform_bits(inventory: Inventory, bits: int) -> Configuration:
-    """Every layer at `bits` bits, computed in int8."""
-    return Configuration(bits=tuple((layer.path, bits) for layer in inventory.layers))
+def uniform_bits(inventory: Inventory, bits: int, decode: Decode | None = None) -> Configuration:
+    """Every layer at `bits` bits, computed in int8, decoded as `decode` says."""
+    return Configuration(bits=tuple((layer.path, bits) for layer in inventory.layers), decode=decode or Decode())
 
 
-def make_space(section: SpaceSection, inventory: Inventory, analysis: Analysis) -> SearchSpace:
-    """The axes of the study file. Without the axis `bits` every layer has 8 bits, the widest codes that the int8 kernel takes."""
+def make_space(section: SpaceSection, inventory: Inventory, analysis: Analysis, decode: Decode | None = None) -> SearchSpace:
+    """The axes of the study file. Without the axis `bits` every layer has 8 bits, the widest codes that the int8 kernel takes.
+
+    Every configuration decodes as `decode` says.
+    """
     axes: list[Axis] = []
     if section.layers is not None:
         order = analysis.layer_order.get("decoder")
@@ -35,13 +39,14 @@ def make_space(section: SpaceSection, inventory: Inventory, analysis: Analysis) 
         columns = [analysis.widths.index(width) for width in section.bits.choices]
         sensitivity = np.ascontiguousarray(analysis.kl[:, columns])
         axes.append(BitsAxis(inventory, analysis.paths, section.bits.choices, sensitivity, *section.bits.average))
-    return SearchSpace(axes, uniform_bits(inventory, MAX_BITS))
+    return SearchSpace(axes, uniform_bits(inventory, MAX_BITS, decode))
 
 
 def first_candidates(space: SearchSpace, section: SpaceSection, inventory: Inventory) -> Sequence[Candidate]:
     """The uncompressed model, uniform 8, 6 and 4 bits at full depth and, where bits are searched, the same averages by sensitivity."""
-    candidates = [Candidate("uncompressed", UNCOMPRESSED)]
-    candidates += [Candidate(f"uniform {bits} bits", uniform_bits(inventory, bits)) for bits in OBVIOUS_BITS]
+    decode = space.base.decode
+    candidates = [Candidate("uncompressed", replace(UNCOMPRESSED, decode=decode))]
+    candidates += [Candidate(f"uniform {bits} bits", uniform_bits(inventory, bits, decode)) for bits in OBVIOUS_BITS]
     if section.bits is not None:
         low, high = section.bits.average
         full = {knob.name: knob.high if knob.name.startswith("layers.") else knob.low for knob in space.knobs}

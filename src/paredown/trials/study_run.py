@@ -18,8 +18,9 @@ from paredown.search.loop import Watch, run_study
 from paredown.search.spec import StudySpec
 from paredown.search.storage import describe_difference
 from paredown.search.study import Study, read_identity, read_trials
+from paredown.space.configuration import Configuration
 from paredown.trials.decoding import Decoder
-from paredown.trials.evaluation import UNCOMPRESSED, Evaluator
+from paredown.trials.evaluation import Evaluator, uncompressed
 from paredown.trials.limits import check_budgets, check_space
 from paredown.trials.sensitivity import AnalysisSettings, Teller, analyse
 from paredown.trials.space import first_candidates, make_space
@@ -56,7 +57,7 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
     """
     began = time.monotonic()
     model = load_model(spec.model.path)
-    inventory = model.inventory()
+    inventory, reference = model.inventory(), uncompressed(model)
     check_space(spec.space, inventory)
     search_split, analysis_split = split_of(spec, "search"), split_of(spec, "analysis")
     search_split.references(model.task)
@@ -69,9 +70,9 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
         for split in (search_split, analysis_split):
             check_split(split, workshop)
         analysed = analyse(model, analysis_split, workshop, decoder, AnalysisSettings.for_space(spec.space, inventory), tell)
-        space = make_space(spec.space, inventory, analysed.analysis)
+        space = make_space(spec.space, inventory, analysed.analysis, reference.decode)
         metric, seed = spec.objectives.quality, spec.search.seed
-        evaluate = Evaluator(workshop, decoder, stopwatch, search_split, metric, seed, latency_ms=known_latency_ms(folder))
+        evaluate = Evaluator(workshop, decoder, stopwatch, search_split, metric, seed, latency_ms=known_latency_ms(folder, reference))
         check_budgets(spec, space, workshop, evaluate)
         with Study.open(folder, spec, space, spec.objective_list, spec.budget_list, identity) as study:
             given = first_candidates(space, spec.space, inventory)
@@ -92,15 +93,15 @@ def refuse_conflict(folder: Path, identity: Mapping[str, str]) -> None:
 
 def check_split(split: Split, workshop: Workshop) -> None:
     """Raises BadInput if an audio file cannot be read, or is shorter than the encoder takes."""
-    bundle = workshop.build(UNCOMPRESSED)
+    bundle = workshop.build(uncompressed(workshop.model))
     frontend = read_frontend(bundle / FRONTEND)
     check_audio(split, frontend.least_samples(read_manifest(bundle).least_frames), frontend.sample_rate_hz)
 
 
-def known_latency_ms(folder: Path) -> float | None:
-    """The reference latency of an earlier run, so that all trials of a study share one scale."""
+def known_latency_ms(folder: Path, reference: Configuration) -> float | None:
+    """The latency of the reference in an earlier run, so that all trials of a study share one scale."""
     for trial in read_trials(folder) if (folder / "study.db").exists() else ():
-        if trial.configuration == UNCOMPRESSED and trial.outcome is not None:
+        if trial.configuration == reference and trial.outcome is not None:
             return trial.outcome.value("latency_ms@cpu")
     return None
 

@@ -1,0 +1,78 @@
+"""How short and how long audio may be: the encoder's subsampling asks for some frames, and attention takes memory for every pair of them.
+
+Audio beyond these limits is refused before anything is allocated for it.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from paredown.errors import BadInput
+
+DEFAULT_LIMIT_BYTES = 4_000_000_000
+_LONGEST_FRAMES = 2**31
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Upper estimate of the bytes that one utterance takes beside the weights; `paredown.bundle.memory` says how it is made.
+
+    Bytes a feature frame, a pair of feature frames, and a node of the decoder's search (a hypothesis at one step);
+    `frames_per_state`: feature frames that become one state of the encoder.
+    """
+
+    frame_bytes: float
+    frame_pair_bytes: float
+    node_bytes: float
+    frames_per_state: int
+
+    def __post_init__(self) -> None:
+        numbers = asdict(self)
+        for name, value in numbers.items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
+                raise ValueError(f"memory.{name} must be a number of at least 0, got {value!r}")
+        if self.frames_per_state < 1:
+            raise ValueError(f"memory.frames_per_state must be at least 1, got {self.frames_per_state}")
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        return cls(**value)
+
+    def of(self, frames: int, nodes: int) -> float:
+        """Bytes for so many feature frames and nodes."""
+        return self.frame_bytes * frames + self.frame_pair_bytes * frames**2 + self.node_bytes * nodes
+
+    def longest(self, limit_bytes: float, nodes_of: Callable[[int], int]) -> int:
+        """Most frames that take at most `limit_bytes`; `nodes_of` gives the nodes of a search over so many encoder states."""
+        frames = range(_LONGEST_FRAMES)
+        return bisect_right(frames, limit_bytes, key=lambda count: self.of(count, nodes_of(count // self.frames_per_state))) - 1
+
+
+@dataclass(frozen=True)
+class AudioLimits:
+    """Samples that audio must and may have at the model's rate, and the memory that the longest one would take."""
+
+    least_samples: int
+    most_samples: int
+    sample_rate_hz: int
+    limit_bytes: int
+
+    @property
+    def longest_s(self) -> float:
+        """Seconds that audio may last."""
+        return self.most_samples / self.sample_rate_hz
+
+    def check_seconds(self, seconds: float, name: str) -> None:
+        """Raises BadInput, with `name`, for audio that lasts too long."""
+        if seconds > self.longest_s:
+            raise BadInput(
+                f"audio must last at most {self.longest_s:.1f} s to be decoded in {self.limit_bytes / 1e9:g} GB (the memory limit), "
+                f"got {seconds:.1f} s: {name}"
+            )
+
+    def check_samples(self, samples: int, name: str) -> None:
+        """Raises BadInput, with `name`, for audio of fewer or more samples at the model's rate than it may have."""
+        if samples < self.least_samples:
+            raise BadInput(f"audio must have at least {self.least_samples} samples at {self.sample_rate_hz} Hz, got {samples}: {name}")
+        self.check_seconds(samples / self.sample_rate_hz, name)

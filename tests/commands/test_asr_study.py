@@ -1,0 +1,55 @@
+"""A study of an ASR model: the CTC over its text is compressed with it, and everything is decoded jointly."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from paredown.cli import main
+from tests.commands.tiny import write_split, write_study
+from tests.models.checkpoints import asr_config, write_checkpoint
+
+TOKENS = ["<blank>", "<unk>", "<space>", *"abcdefghijk", "<sos/eos>"]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAREDOWN_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def write_model(folder: Path) -> Path:
+    config = asr_config(token_list=TOKENS)
+    config["decoder_conf"] = {**config["decoder_conf"], "num_blocks": 4}
+    return write_checkpoint(folder, config)
+
+
+def test_a_study_compresses_the_ctc_and_decodes_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study, folder = write_study(tmp_path), str(tmp_path / "runs")
+    write_model(tmp_path / "model")
+    study.write_text(
+        study.read_text().replace('"decoder.feed_forward"', '"decoder.feed_forward", "ctc"').replace("trials = 9", "trials = 6")
+    )
+    assert main(["run", str(study), "-o", folder, "--trials", "4"]) == 0
+    assert main(["run", str(study), "-o", folder]) == 0  # resumed: the reference is recognized, its latency known
+    capsys.readouterr()
+    assert main(["front", folder, "--all", "--json"]) == 0
+    points = json.loads(capsys.readouterr().out)
+    assert [point["configuration"]["decode"]["ctc_weight"] for point in points] == 6 * [0.3]
+    quantized = [point["configuration"]["bits"] for point in points if point["configuration"]["bits"]]
+    assert len(quantized) == 5
+    assert all("ctc.ctc_lo" in bits for bits in quantized)
+    sizes = {point["trial"]: point["values"]["size_bytes"] for point in points}
+    assert main(["export", folder, "--pick", "smallest", "-o", str(tmp_path / "pick"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["size_bytes"] == min(sizes.values())
+    assert (tmp_path / "pick" / "ctc.onnx").is_file()
+
+
+def test_a_converted_model_decodes_jointly(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_model(tmp_path / "model")
+    write_split(tmp_path / "data")
+    for bits in ("32", "8"):
+        assert main(["convert", str(tmp_path / "model"), "--bits", bits, "-o", str(tmp_path / bits)]) == 0
+        manifest = json.loads((tmp_path / bits / "manifest.json").read_text(encoding="utf-8"))
+        assert manifest["configuration"]["decode"]["ctc_weight"] == 0.3
+        assert main(["translate", str(tmp_path / bits), str(tmp_path / "data" / "0.wav")]) == 0
+    capsys.readouterr()
