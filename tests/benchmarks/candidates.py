@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Protocol
 
 import torch
@@ -89,5 +90,5 @@ def _run(stages: Sequence[Callable[[Any], Any]]) -> Decoded:
         for stage in stages:
             value = stage(value)
             clock.append(time.perf_counter())
-    features_ms, encoder_ms, search_ms = (1000.0 * (end - begin) for begin, end in zip(clock, clock[1:], strict=False))
+    features_ms, encoder_ms, search_ms = (1000.0 * (end - begin) for begin, end in pairwise(clock))
     return Decoded(features_ms, encoder_ms, search_ms, 1000.0 * (clock[-1] - clock[0]), tuple(token for token in value if token != 0))

@@ -86,9 +86,9 @@ def _forbid(token: int, vocabulary: int) -> Any:
 
 
 def quantize_linear(model: Model, dtype: torch.dtype) -> Model:
-    """The model with torch's dynamic quantization of all linear layers: qint8, or weights in float16. Raises RuntimeError where there is none.
+    """The model with torch's dynamic quantization of all linear layers: qint8, or weights in float16.
 
-    As `espnet2.bin` does it with `quantize_asr_model`, which the on-device paper compares.
+    As `espnet2.bin` does it with `quantize_asr_model`, which the on-device paper compares. Raises RuntimeError where torch has none.
     """
     quantize: Callable[..., Any] | None = getattr(getattr(torch.ao, "quantization", None), "quantize_dynamic", None)
     if quantize is None:

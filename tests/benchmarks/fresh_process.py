@@ -1,6 +1,7 @@
-"""Load time and peak memory of one runtime in a process of its own: `python -m tests.benchmarks.fresh_process KIND PATH THREADS SECONDS TOKENS`.
+"""Load time and peak memory of one runtime in a process of its own.
 
-Prints JSON. KIND is espnet, qint8, float16, cached (PATH: a checkpoint) or bundle. Memory is everything of the process, its libraries too.
+`python -m tests.benchmarks.fresh_process KIND PATH THREADS SECONDS TOKENS` prints JSON. KIND is espnet, qint8, float16, cached (PATH: a
+checkpoint) or bundle. Memory is everything of the process, its libraries too.
 """
 
 import json
@@ -77,11 +78,8 @@ def _folder_bytes(path: Path) -> int:
 def _import_all(kind: str) -> None:
     """Everything that loading would import, so that it is not counted as loading."""
     if kind == "bundle":
-        import paredown.runtime
+        pass
     else:
-        import espnet.nets.batch_beam_search
-
-        import paredown.models
         import tests.benchmarks.candidates  # noqa: F401
 
 

@@ -10,9 +10,9 @@ torch = pytest.importorskip("torch")
 
 from paredown.bundle.write import write_bundle  # noqa: E402
 from paredown.compress.network import compress_model  # noqa: E402
+from paredown.runtime.audio_limits import find_limits  # noqa: E402
 from paredown.runtime.bundle_files import read_manifest  # noqa: E402
 from paredown.runtime.features import read_frontend  # noqa: E402
-from paredown.runtime.translator import find_limits  # noqa: E402
 from paredown.space.configuration import Configuration, Scheme  # noqa: E402
 from tests.bundle.models import make_model  # noqa: E402
 
@@ -72,5 +72,5 @@ def test_the_longest_audio_follows_from_the_architecture(tmp_path: Path) -> None
     # Two convolutions of 64 channels, over 38 and 36 bands, at every frame.
     assert read_manifest(make_bundle("conv2d1", "fp32", tmp_path / "other")).memory.frame_bytes == round(1.4 * 4 * 64 * (38 + 36))
     frontend = read_frontend(bundle / "frontend.json")
-    small, large = (find_limits(manifest, frontend, None, limit) for limit in (10**9, 4 * 10**9))
+    small, large = (find_limits(manifest.memory, frontend, manifest.least_frames, None, limit) for limit in (10**9, 4 * 10**9))
     assert 1.9 < large.most_samples / small.most_samples < 2.1  # pairs dominate: four times the memory, twice the time

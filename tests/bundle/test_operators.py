@@ -14,7 +14,7 @@ from paredown.bundle.graph import GraphBuilder, WeightLayout  # noqa: E402
 from paredown.bundle.write import write_bundle  # noqa: E402
 from paredown.compress.network import compress_model  # noqa: E402
 from paredown.models import Model, load_model  # noqa: E402
-from paredown.space.configuration import Configuration, Kernel, Scheme  # noqa: E402
+from paredown.space.configuration import Configuration, Granularity, Kernel, Scheme  # noqa: E402
 from tests.bundle.models import make_model, shared_model  # noqa: E402
 from tests.bundle.optimized import BLOCKED_CONVOLUTION, PRODUCTS, Use, operators, optimized_graphs, uses_of_layers  # noqa: E402
 from tests.bundle.test_parity import STRUCTURES  # noqa: E402
@@ -105,6 +105,21 @@ def test_the_bundled_model_runs_on_its_kernels(kernel: Kernel, tmp_path: Path) -
     model = load_model("bundled:tatoeba-en-de")
     found = products(check_kernels(model, write(model, kernel, tmp_path), tmp_path))
     assert found["DynamicQuantizeMatMul" if kernel == "int8" else "MatMulNBits"] == joined_products(model)
+
+
+@pytest.mark.parametrize("granularity", ["channel", "tensor"])
+def test_scales_are_not_folded_into_anything(granularity: Granularity, tmp_path: Path) -> None:
+    """Products take one scale a channel, beside the codes."""
+    layers = shared_model().inventory().layers
+    configuration = Configuration(bits=tuple((layer.path, 4) for layer in layers), scheme=Scheme(granularity))
+    bundle = write_bundle(shared_model(), compress_model(shared_model(), configuration), tmp_path / "bundle")
+    for model in optimized_graphs(bundle, tmp_path).values():
+        dims = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+        for node in model.graph.node:
+            if node.op_type == "DynamicQuantizeMatMul":
+                assert dims[node.input[2]] == dims[node.input[1]][1:]
+            if node.op_type == "MatMulIntegerToFloat":
+                assert dims[node.input[3]] == dims[node.input[1]][1:]
 
 
 @pytest.mark.parametrize("bits", [3, 5])

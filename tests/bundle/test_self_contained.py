@@ -84,6 +84,10 @@ SCHEMES: dict[str, dict[str, Any]] = {
     "3 bits for a tensor": {"bits": 3, "granularity": "tensor"},
     "2 bits": {"bits": 1},
     "6 bits in fp32": {"bits": 6, "kernel": "fp32"},
+    "3 and 4 bits in nbits": {"bits": 3, "kernel": "nbits", "block": 16, "sparsity": (("encoder.feed_forward", 0.7),)},
+    "7 and 8 bits in nbits": {"bits": 8, "kernel": "nbits"},
+    "fp16": {"bits": None, "kernel": "fp16"},
+    "4 bits in fp16": {"bits": 4, "kernel": "fp16"},
     "5 bits, sparse": {"bits": 5, "sparsity": (("encoder.feed_forward", 0.7), ("decoder.embed", 0.5), ("decoder.cross_attn", 0.4))},
     "3 bits, sparse, in fp32": {"bits": 3, "kernel": "fp32", "sparsity": (("encoder.conv", 0.8), ("decoder.feed_forward", 0.9))},
 }
@@ -146,6 +150,42 @@ def test_the_folder_explains_itself_and_is_the_same_each_time(tmp_path: Path) ->
     assert not any(
         tensor.external_data for file in ("encoder.onnx", "decoder.onnx") for tensor in onnx.load(first / file).graph.initializer
     )
+
+
+def decode_greedily(folder: Path, features: np.ndarray, sos: int, steps: int) -> list[int]:
+    """As README.txt says it, with one hypothesis and nothing of paredown."""
+    encoder, decoder = (
+        onnxruntime.InferenceSession(folder / f"{name}.onnx", providers=["CPUExecutionProvider"]) for name in ("encoder", "decoder")
+    )
+    names = ["memory_keys", "memory_values"]
+    memory = dict(zip(names, encoder.run(names, {"features": features}), strict=True))
+    inputs: dict[str, Any] = {"memory_mask": np.zeros((1, 1, 1, memory["memory_keys"].shape[2]), np.float32), "k": np.array([1])}
+    pools = [entry for entry in decoder.get_inputs() if entry.name.startswith("self_")]
+    for name, values in memory.items():
+        inputs |= {f"{name}_{layer}": values[layer : layer + 1] for layer in range(len(values))}
+    for pool in pools:
+        _, heads, _, units = pool.shape
+        inputs[pool.name] = np.zeros((1, heads, 0, units), np.float32)
+    ids = [sos]
+    for position in range(steps):
+        inputs |= {"tokens": np.array([[ids[-1]]]), "position": np.full((1, 1, 1), position)}
+        inputs["node_mask"] = np.zeros((1, 1, 1, position + 1), np.float32)
+        found, *grown = decoder.run(["ids", *(f"new_{pool.name}" for pool in pools)], inputs)
+        inputs |= dict(zip((pool.name for pool in pools), grown, strict=True))
+        ids.append(int(found[0, 0, 0]))
+    return ids[1:]
+
+
+def test_the_readme_is_enough_to_decode(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path, shared_model(), 4)
+    folder = write_self_contained(bundle, tmp_path / "plain")
+    translator = Translator.from_bundle(bundle, beam_size=1, maxlenratio=-6)
+    waveform = np.random.default_rng(1).normal(0, 0.1, 20_000).astype(np.float32)
+    expected = translator.translate(waveform, fixed_tokens=6)
+    ids = decode_greedily(folder, translator.features.extract(waveform), read_manifest(bundle).sos, 6)
+    eos = read_manifest(bundle).eos
+    assert eos not in ids  # or the fixed search would have gone on differently
+    assert tuple(token for token in ids if token) == expected.ids
 
 
 def test_only_what_paredown_wrote_is_replaced(tmp_path: Path) -> None:

@@ -63,6 +63,9 @@ def test_the_manifest_says_what_became_of_each_layer(tmp_path: Path) -> None:
     sparsities = [entry["sparsity"] for path, entry in layers.items() if "feed_forward" in path and path.startswith("encoder")]
     assert np.mean(sparsities) == pytest.approx(0.5, abs=0.02)  # biases and norms of the group are ranked with its matrices
     assert manifest["model"]["dropped"] == ["specaug", "source_ctc"]
+    assert {"paredown", "opset", "ir", "numpy", "onnx", "onnxruntime", "torch", "espnet"} == set(manifest["versions"])
+    assert manifest["model"]["digest"] == shared_model().digest
+    assert manifest["configuration_digest"] == Configuration.from_json(json.dumps(manifest["configuration"])).digest
     assert manifest["keep"] == {"encoder": [0, 1], "decoder": [0, 1, 2]}
     assert not any(record["name"].startswith("ctc") for record in manifest["tensors"])
 

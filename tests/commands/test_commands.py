@@ -8,6 +8,7 @@ import pytest
 
 from paredown.cli import main
 from paredown.commands.printing import console, table
+from paredown.models import load_model
 from tests.commands.tiny import write_model, write_split, write_study
 
 
@@ -127,6 +128,12 @@ def test_a_study_from_run_to_export(tmp_path: Path, capsys: pytest.CaptureFixtur
     exported = printed(capsys)
     sizes = {point["trial"]: point["values"]["size_bytes"] for point in points}
     assert exported["size_bytes"] == min(sizes.values())
+    assert main(["export", folder, "--pick", "smallest", "--self-contained", "-o", str(tmp_path / "plain"), "--json"]) == 0
+    assert printed(capsys)["trial"] == exported["trial"]
+    assert main(["export", folder, "--trial", str(exported["trial"]), "--as", "espnet", "-o", str(tmp_path / "checkpoint")]) == 0
+    assert {"encoder.onnx", "README.txt"} <= {path.name for path in (tmp_path / "plain").iterdir()}
+    assert load_model(tmp_path / "checkpoint").task == "st"
+    capsys.readouterr()
     assert main(["status", str(tmp_path), "--json"]) == 0
     assert printed(capsys)[0]["trials"] == 9
     # the same command again finds nothing to do and repeats nothing

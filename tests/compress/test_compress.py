@@ -98,7 +98,7 @@ def test_a_memo_changes_nothing_and_spares_the_second_time() -> None:
         assert all(np.array_equal(found.tensors[f"{path}.weight"].codes, plain.tensors[f"{path}.weight"].codes) for path, _ in bits)
     assert len(memo) == len(LAYERS)
     again = compress(weights(), INVENTORY, GROUPS, Configuration(bits=bits), memo)
-    assert again.tensors["decoder.output_layer.weight"] is memo["decoder.output_layer", 4, "channel"]
+    assert again.tensors["decoder.output_layer.weight"] is memo["decoder.output_layer", 4, "channel", "rtn"]
     pruned = Configuration(bits=bits, sparsity=(("decoder.feed_forward", 0.5),))
     compress(weights(), INVENTORY, GROUPS, pruned, memo)
     assert all(layer.mask is None for layer in memo.values())
@@ -118,6 +118,20 @@ def test_what_the_model_does_not_have_is_refused(parts: dict, rule: str) -> None
     with pytest.raises(BadInput, match=rule) as caught:
         compressed(**parts)
     assert "\n" not in str(caught.value)
+
+
+def test_with_kernel_fp16_what_is_not_quantized_has_the_numbers_of_half_precision() -> None:
+    path = FEED_FORWARD[0]
+    found = compressed(bits=((path, 3),), scheme=Scheme(kernel="fp16"), sparsity=(("decoder.feed_forward", 0.3),))
+    plain = compressed(bits=((path, 3),), sparsity=(("decoder.feed_forward", 0.3),))
+    layer, expected = found.tensors.pop(f"{path}.weight"), plain.tensors.pop(f"{path}.weight")
+    assert np.array_equal(layer.dequantize(), expected.dequantize())
+    for name, tensor in found.tensors.items():
+        assert tensor.dtype == np.float32
+        assert np.array_equal(tensor, plain.tensors[name].astype(np.float16))
+    state = weights() | {"decoder.output_layer.bias": np.full(9, -7e4, np.float32)}
+    with pytest.raises(BadInput, match=r"fp16 takes weights of at most 65504, got 7e\+04 in decoder.output_layer.bias"):
+        compress(state, INVENTORY, GROUPS, Configuration(scheme=Scheme(kernel="fp16")))
 
 
 def test_weights_that_do_not_fit_the_inventory_are_refused() -> None:

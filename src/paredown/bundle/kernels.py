@@ -14,8 +14,8 @@ def choose_kernels(inventory: Inventory, configuration: Configuration) -> dict[s
     """The kernel of every layer of the model, dropped blocks included.
 
     What a kernel cannot take, and layers without bits, compute as the graph does: in half precision where the scheme's kernel is "fp16"
-    (but for the layers that give logits), else in fp32. Convolutions of one input channel (depthwise, the first of the subsampling) have too little to multiply in int8;
-    MatMulNBits takes matrices and pointwise convolutions. Embeddings of both kernels are looked up as codes.
+    (but for the layers that give logits), else in fp32. Convolutions of one input channel (depthwise, the first of the subsampling) have
+    too little to multiply in int8; MatMulNBits takes matrices and pointwise convolutions. Embeddings of both are looked up as codes.
     """
     kernel = configuration.scheme.kernel
     bits, exceptions = configuration.bits_of, configuration.kernels_of

@@ -57,6 +57,7 @@ def write_manifest(
             },
             "configuration": json.loads(configuration.to_json()),
             "configuration_digest": configuration.digest,
+            "calibration": None if compressed.calibrated_on is None else asdict(compressed.calibrated_on),
             "parameters": {"model": model.inference_parameters, "stored": sum(_size(tensor) for tensor in parts.tensors.values())},
             "memory": asdict(estimate_memory(architecture, parts.tensors, len(compressed.keep["decoder"]), model.frontend.n_fft)),
             "keep": {stack: list(indices) for stack, indices in compressed.keep.items()},

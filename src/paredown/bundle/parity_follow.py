@@ -34,7 +34,6 @@ Numbers = NDArray[Any]
 # Largest difference of what goes into a product, in shares of the largest number there. Between two products lie at most a softmax, a
 # depthwise convolution and a few sums and norms of float32: observed 8e-6. In half precision each of those rounds by 5e-4: 1e-3.
 INPUT_LIMIT, HALF_INPUT_LIMIT = 5e-5, 2e-2
-_INT8 = ("DynamicQuantizeMatMul", "MatMulIntegerToFloat")
 
 
 class ParityError(RuntimeError):
@@ -75,12 +74,15 @@ class Follower:
         """The values of the graph's run that torch does next."""
         self._values, self._rounded = values, {}
 
-    def compare(self, x: Numbers, found: Numbers, what: str, half: bool | None = None) -> None:
+    @property
+    def half(self) -> bool:
+        """Whether any graph computes in half precision, wholly or in places."""
+        return any(product.half for product in self.products.values())
+
+    def compare(self, x: Numbers, found: Numbers, what: str) -> None:
         """Torch's numbers and the graph's, of one shape, where no product lies between; raises ParityError if they differ."""
-        if half is None:
-            half = any(product.half for product in self.products.values())
         largest = max(float(np.abs(found).max(initial=0.0)), 1e-30)
-        limit = HALF_INPUT_LIMIT if half else INPUT_LIMIT
+        limit = HALF_INPUT_LIMIT if self.half else INPUT_LIMIT
         difference = float(np.abs(x - found).max(initial=0.0)) / largest if x.shape == found.shape else np.inf
         if not difference <= limit:
             where = f"behind the product of {self._last} and in front of" if self._last else "in front of"
@@ -104,7 +106,7 @@ class Follower:
         x, found = _rows_of(given, module), _source_rows(self._values[product.source], product, module)
         if path.endswith(".linear_pos") and len(found) == len(x) + 1:
             found = found[1:]  # in front of all relative positions stands one that only aligns them
-        self.compare(x, found, f"input of {path}", product.half)
+        self.compare(x, found, f"input of {path}")
         layer, output = self._layer(path), self._output(path)[-len(x) :]
         self._check_product(path, module, found, output.astype(np.float64))
         self._last = path
@@ -116,7 +118,7 @@ class Follower:
     def _check_product(self, path: str, module: Any, x: Numbers, found: Doubles) -> None:
         """The graph's product of a layer [rows, out] against what its own input x [rows, in] must give."""
         product, layer = self.products[path], self._layer(path)
-        if product.operator in _INT8:
+        if product.kind == "int8":
             if product.source not in self._rounded:
                 self._rounded[product.source] = round_activations(self._values[product.source])  # all of a call with one scale
             rounded = self._rounded[product.source]
@@ -125,11 +127,11 @@ class Follower:
         else:
             numbers = x.astype(np.float64)
             possible = [multiply_floats(numbers, layer, product.half)]
-            if product.operator == "MatMulNBits":  # it takes the floats where it has no int8 kernel for the processor
+            if product.kind == "nbits":  # it takes the floats where it has no int8 kernel for the processor
                 possible.append(multiply_blocks(numbers, layer, product.block))
         share = min(expected.excess(found) for expected in possible)
         if not share <= 1.0:
-            why = _blame_processor(rows, rounded, layer, found) if product.operator in _INT8 else ""
+            why = _blame_processor(rows, rounded, layer, found) if product.kind == "int8" else ""
             raise ParityError(f"it begins in the product of {path}, which is off by {share:.1e} times its rounding{why}")
         self.product_share = max(self.product_share, share)
 
@@ -139,11 +141,11 @@ class Follower:
         bias = self.tensors.get(f"{path}.bias")
         assert not isinstance(bias, Quantized)
         layer = Layer(self.tensors[f"{path}.weight"], bias, 1.0)
-        if product.operator in _INT8:
+        if product.kind == "int8":
             rounded = round_activations(given)
             return multiply_codes(_rows_of(rounded.codes, module), rounded, layer).values
         rows = _rows_of(given, module).astype(np.float64)
-        if product.operator == "MatMulNBits":
+        if product.kind == "nbits":
             return multiply_blocks(rows, layer, product.block).values
         return multiply_floats(rows, layer).values
 
@@ -187,7 +189,7 @@ def _rows_of(x: Numbers, module: Any) -> Numbers:
 
 def _source_rows(source: Numbers, product: Product, module: Any) -> Numbers:
     """What a graph's product multiplies, [rows, in]; an unfolded int8 convolution rounds its image before it takes patches of it."""
-    if product.operator == "MatMulIntegerToFloat" and len(_kernel(module)) == 2:
+    if product.image and len(_kernel(module)) == 2:
         return _patches(source[0] if source.ndim == 4 else source.transpose(2, 0, 1), module)
     return source.reshape(-1, source.shape[-1])
 

@@ -62,8 +62,7 @@ def check_kernels(network: "Network", parts: BundleParts, compressed: Compressed
     Raises ParityError where they part, naming the layer. The network's layers are replaced: it serves no other end afterwards.
     """
     products = products_of(parts)
-    every = list(chain.from_iterable(products.values()))
-    follower = Follower.of(every, compressed.tensors)
+    follower = Follower.of(chain.from_iterable(products.values()), compressed.tensors)
     _check_complete(parts, follower)
     follower.attach(network, compressed.keep)
     torch_side = Torch(network)
@@ -80,7 +79,7 @@ def check_kernels(network: "Network", parts: BundleParts, compressed: Compressed
             found = opened.decode(step)
             follower.read(opened.graphs["decoder"].values)
             follower.compare(torch_side.decode(step), found, "decoder's log posteriors")
-    noise = None if any(product.half for product in every) else _compare_noise(torch_side, follower, parts, examples[0], tokens)
+    noise = None if follower.half else _compare_noise(torch_side, follower, parts, examples[0], tokens)
     return Followed(len(follower.seen), follower.input_share, follower.product_share, noise)
 
 

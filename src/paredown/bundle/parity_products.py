@@ -3,36 +3,36 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from paredown.bundle.graph import Graph
-from paredown.runtime.bundle_files import Initializer
+from paredown.runtime.bundle_files import Form, Initializer
 from paredown.runtime.session import Graph as OpenGraph
 from paredown.runtime.weights import Array
 
-# Operator -> places of the weights, of what holds their factors, and of the bias among its inputs.
-_PLACES: Mapping[str, tuple[int, int, int]] = {
-    "Gemm": (1, 1, 2),
-    "MatMul": (1, 1, -1),
-    "DynamicQuantizeMatMul": (1, 2, 4),
-    "MatMulIntegerToFloat": (1, 3, 6),
-    "MatMulNBits": (1, 2, 5),
+_KINDS: Mapping[Form, Literal["float", "int8", "nbits"]] = {
+    "float_transposed": "float",
+    "half_transposed": "float",
+    "codes_transposed": "int8",
+    "nbits4": "nbits",
+    "nbits8": "nbits",
 }
+_SCALES = ("scales", "block_scales")
 
 
 @dataclass(frozen=True)
 class Product:
     """One product of a graph: the layers `paths` over one input, their outputs side by side, each times its factor.
 
-    `source`: the value that is multiplied, in floats (of an unfolded int8 convolution the image that patches are taken of); `output`: the
-    result, its bias inside where `has_bias`. `half`: weights and values are float16. `block`: weights to a scale, of MatMulNBits.
+    `source`: the value that is multiplied, in floats (where `image`, of an unfolded int8 convolution, what patches are taken of);
+    `output`: the result, its bias inside where `has_bias`. `half`: weights and values are float16. `block`: weights to a scale, of "nbits".
     """
 
-    operator: str
+    kind: Literal["float", "int8", "nbits"]
     paths: tuple[str, ...]
     factors: tuple[float, ...]
     source: str
@@ -40,14 +40,15 @@ class Product:
     has_bias: bool
     half: bool = False
     block: int = 0
+    image: bool = False
 
 
 def find_products(graph: Graph) -> tuple[Product, ...]:
-    """All products of weights, in the order in which the graph computes them."""
+    """All products of weights, in the order in which the graph computes them: nodes that take weights laid out as a matrix."""
     initializers = {entry.name: entry for entry in graph.initializers}
     makers = {name: node for node in graph.model.graph.node for name in node.output}
-    places = ((node, _PLACES[node.op_type]) for node in graph.model.graph.node if node.op_type in _PLACES)
-    return tuple(_describe(node, initializers, makers) for node, (weight, _, _) in places if node.input[weight] in initializers)
+    taken = ((node, [initializers[name] for name in node.input if name in initializers]) for node in graph.model.graph.node)
+    return tuple(_describe(node, entries, makers) for node, entries in taken if any(entry.form in _KINDS for entry in entries))
 
 
 def show_products(graph: Graph, products: Sequence[Product]) -> Graph:
@@ -80,20 +81,24 @@ class WatchedGraph(OpenGraph):
         return arrays[: len(outputs)]
 
 
-def _describe(node: onnx.NodeProto, initializers: Mapping[str, Initializer], makers: Mapping[str, onnx.NodeProto]) -> Product:
-    weight, factored, bias = _PLACES[node.op_type]
-    entry = initializers[node.input[weight]]
-    source = node.input[0]
-    if node.op_type == "MatMulIntegerToFloat":  # its scale comes from where the floats became uint8
+def _describe(node: onnx.NodeProto, entries: Sequence[Initializer], makers: Mapping[str, onnx.NodeProto]) -> Product:
+    """`entries`: the initializers that the node takes; `makers`: the nodes by their outputs."""
+    weight = next(entry for entry in entries if entry.form in _KINDS)
+    factored = next((entry for entry in entries if entry.form in _SCALES), weight)
+    source, image = node.input[0], node.op_type == "MatMulIntegerToFloat"
+    if image:  # its scale comes from where the floats became uint8
         source = makers[node.input[2]].input[0]
-    block = next((attribute.i for attribute in node.attribute if attribute.name == "block_size"), 0)
+    block = 0
+    if _KINDS[weight.form] == "nbits" and weight.shape is not None:
+        block = weight.shape[2] * 8 // (8 if weight.form == "nbits8" else 4)
     return Product(
-        operator=node.op_type,
-        paths=tuple(name.removesuffix(".weight") for name in entry.tensors),
-        factors=initializers[node.input[factored]].factors or (1.0,) * len(entry.tensors),
+        kind=_KINDS[weight.form],
+        paths=tuple(name.removesuffix(".weight") for name in weight.tensors),
+        factors=factored.factors or (1.0,) * len(weight.tensors),
         source=source,
         output=node.output[0],
-        has_bias=bias >= 0 and len(node.input) > bias and node.input[bias] != "",
-        half=entry.form.startswith("half"),
+        has_bias=any(name.endswith(".bias") for entry in entries for name in entry.tensors),
+        half=weight.form.startswith("half"),
         block=block,
+        image=image,
     )

@@ -7,9 +7,9 @@ Graphs are built as if all floats were float32; which weights are float16 is sai
 - any other node takes the type that its inputs have, float32 where they differ: so the residual stream stays in float32;
 - inputs and outputs of the graph are float32.
 
-So products, attention and activations are in half precision, and the residual stream, its normalizations and the logits in float32. With
-all in half precision, scores of hypotheses move by 2.5 times as much (bundled model, roundings to 11 bits behind every node). A CPU has next
-to no kernels for float16: onnxruntime casts around each such node when it loads the graph.
+So products, attention and activations are in half precision; the residual stream, its normalizations and the logits are in float32. With
+all in half precision scores of hypotheses move by 2.5 times as much (bundled model, roundings to 11 bits behind every node). A CPU has
+next to no kernels for float16: onnxruntime casts around each such node when it loads the graph.
 """
 
 from collections.abc import Mapping, Sequence
@@ -92,13 +92,13 @@ class _Placer:
         if len(weights) > 1:
             raise ValueError(f"the weights of one node must have one type, got two for {node.op_type} {list(node.input)}")
         if node.op_type in _EXACT:
-            return TensorProto.FLOAT
+            return int(TensorProto.FLOAT)
         if weights:
             return next(iter(weights))
         if node.op_type in _FOLLOWING:
             return self.real
         moving = {self.types[name] for name in floats if name not in self.graph.tensors}
-        return TensorProto.FLOAT16 if moving == {TensorProto.FLOAT16} else TensorProto.FLOAT
+        return int(TensorProto.FLOAT16 if moving == {TensorProto.FLOAT16} else TensorProto.FLOAT)
 
     def _output_type(self, node: onnx.NodeProto, index: int, following: int) -> int:
         if node.op_type == "Cast":

@@ -20,8 +20,7 @@ from paredown.bundle.graph import Graph, WeightLayout
 from paredown.bundle.kernels import choose_kernels, nbits_width
 from paredown.bundle.pack import Stored
 from paredown.compress.compress import CompressedModel
-from paredown.compress.tensors import Array, Quantized, Tensor
-from paredown.errors import BadInput
+from paredown.compress.tensors import Array, Quantized, Tensor, to_half
 from paredown.space.configuration import Kernel
 from paredown.space.inventory import Inventory, LayerInfo
 
@@ -66,7 +65,9 @@ def assemble(
     fold_batch_norms(folded, buffers)
     for path in unfolded:
         folded[f"{path}.weight"] = channels_last(folded[f"{path}.weight"])
-    tensors = {name: _halved(name, tensor) for name, tensor in folded.items()} if half else folded
+    tensors: dict[str, Stored] = dict(folded)
+    if half:
+        tensors = {name: tensor if isinstance(tensor, Quantized) else to_half(name, tensor) for name, tensor in folded.items()}
     shapes = {name: _shape(tensor) for name, tensor in tensors.items()}
     layout = WeightLayout(shapes, {} if fp32 else kernels, unfolded, nbits, configuration.scheme.block, half)
     encoder = build_encoder(architecture, layout, compressed.keep["encoder"], compressed.keep["decoder"])
@@ -81,16 +82,6 @@ def assemble(
 def _is_blocked(layer: LayerInfo, kernel: Kernel) -> bool:
     """Whether MatMulNBits multiplies the layer; an embedding of that kernel is looked up."""
     return kernel == "nbits" and layer.kind != "embedding"
-
-
-def _halved(name: str, tensor: Tensor) -> Stored:
-    """A tensor in half precision, if it is not quantized."""
-    if isinstance(tensor, Quantized):
-        return tensor
-    largest = np.abs(tensor).max(initial=0)
-    if not largest <= np.finfo(np.float16).max:
-        raise BadInput(f"kernel fp16 takes weights of at most {np.finfo(np.float16).max:.0f}, got {largest:.4g} in {name}")
-    return tensor.astype(np.float16)
 
 
 def channels_last(weight: Tensor) -> Tensor:

@@ -3,7 +3,10 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from math import inf, isfinite
 from typing import Any
 
 from rich.console import Console
@@ -24,6 +27,33 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"a count must be a whole number of at least 1, got {text!r}")
     return value
+
+
+def real(text: str) -> float:
+    """A finite number, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = inf
+    if not isfinite(value):
+        raise argparse.ArgumentTypeError(f"a number must be finite, got {text!r}")
+    return value
+
+
+@contextmanager
+def short_notes() -> Iterator[None]:
+    """What the runtime warns of becomes a short line on stderr, without the place in our code; each is shown once."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def tell(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
+            if issubclass(category, UserWarning) and not isinstance(message, str):
+                print(f"paredown: note: {message}", file=sys.stderr)
+            else:
+                show(message, category, *rest, **named)
+
+        warnings.showwarning = tell
+        yield
 
 
 def print_json(value: Any) -> None:

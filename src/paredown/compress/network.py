@@ -1,4 +1,4 @@
-"""Between torch networks and compressed weights: the only file of this folder that touches torch."""
+"""Between torch networks and compressed weights. (Torch is only here and where calibration runs the network.)"""
 
 import copy
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from paredown.compress.calibration import Calibration
 from paredown.compress.compress import CompressedModel, Memo, compress
 from paredown.compress.tensors import Array, Quantized, Tensor
 from paredown.models.groups import group_parameters
@@ -22,13 +23,15 @@ def state_of(model: "Model") -> dict[str, Array]:
     return {name: value.detach().cpu().numpy() for name, value in state.items() if value.dtype == torch.float32}
 
 
-def compress_model(model: "Model", configuration: Configuration, memo: Memo | None = None) -> CompressedModel:
+def compress_model(
+    model: "Model", configuration: Configuration, memo: Memo | None = None, calibration: Calibration | None = None
+) -> CompressedModel:
     """The weights that this configuration leaves of the model; arguments and errors as in `compress`.
 
     Sparsity ranks the weights of a group's layers and norms, as torch's pruning of `weight` does; biases stay.
     """
     groups = {group: tuple(name for name in names if name.endswith(".weight")) for group, names in group_parameters(model.network).items()}
-    return compress(state_of(model), model.inventory(), groups, configuration, memo)
+    return compress(state_of(model), model.inventory(), groups, configuration, memo, calibration)
 
 
 def dense_network(model: "Model", compressed: CompressedModel) -> "Network":

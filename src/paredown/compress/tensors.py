@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from paredown.errors import BadInput
+
 Array = NDArray[np.float32]
 
 
@@ -27,3 +29,11 @@ class Quantized:
 
 
 Tensor = Quantized | Array
+
+
+def to_half(name: str, values: Array) -> NDArray[np.float16]:
+    """Numbers of half precision, rounded to the nearest. Raises BadInput, naming the tensor, where one is too large."""
+    largest, limit = np.abs(values).max(initial=0), np.finfo(np.float16).max
+    if not largest <= limit:
+        raise BadInput(f"kernel fp16 takes weights of at most {limit:.0f}, got {largest:.4g} in {name}")
+    return values.astype(np.float16)

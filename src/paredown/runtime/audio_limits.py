@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from paredown.errors import BadInput
+from paredown.runtime.features import Frontend
 
 DEFAULT_LIMIT_BYTES = 4_000_000_000
 _LONGEST_FRAMES = 2**31
@@ -76,3 +77,17 @@ class AudioLimits:
         if samples < self.least_samples:
             raise BadInput(f"audio must have at least {self.least_samples} samples at {self.sample_rate_hz} Hz, got {samples}: {name}")
         self.check_seconds(samples / self.sample_rate_hz, name)
+
+
+def find_limits(
+    need: MemoryNeed, frontend: Frontend, least_frames: int, nodes_of: Callable[[int], int] | None, limit_bytes: int = DEFAULT_LIMIT_BYTES
+) -> AudioLimits:
+    """How long audio may be. `nodes_of`: as `MemoryNeed.longest` takes it, None where no decoder takes part.
+
+    Raises BadInput if the memory limit lets no audio pass.
+    """
+    least_samples = frontend.least_samples(least_frames)
+    longest = need.longest(limit_bytes, nodes_of or (lambda states: 0)) if limit_bytes > 0 else 0
+    if longest * frontend.hop_samples < least_samples:
+        raise BadInput(f"the memory limit must leave room for {least_samples} samples of audio, got {limit_bytes / 1e9:g} GB")
+    return AudioLimits(least_samples, longest * frontend.hop_samples, frontend.sample_rate_hz, limit_bytes)

@@ -12,6 +12,7 @@ Scorers: decoder (weight 1 - `ctc_weight`), CTC prefix score (`ctc_weight`), len
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Protocol
 
 import numpy as np
@@ -81,6 +82,9 @@ class BeamSettings:
             raise BadInput(f"beam size must lie in [1, {self.vocabulary}] (the vocabulary), got {self.beam_size}")
         if not (0 <= self.sos < self.vocabulary and 0 <= self.eos < self.vocabulary):
             raise BadInput(f"sos and eos ids must lie in [0, {self.vocabulary - 1}], got {self.sos} and {self.eos}")
+        for name in ("maxlenratio", "minlenratio", "length_bonus"):
+            if not isfinite(getattr(self, name)):
+                raise BadInput(f"{name} must be a finite number, got {getattr(self, name)}")
         if -1 < self.maxlenratio < 0:
             raise BadInput(f"maxlenratio must be 0, a share above 0, or at most -1 (a number of tokens), got {self.maxlenratio}")
         if not 0 <= self.ctc_weight <= 1:

@@ -42,7 +42,9 @@ Form = Literal[
     "nbits4",  # uint8 [out, blocks, bytes of a block]: codes as MatMulNBits takes them, lowest bits first
     "nbits8",
     "block_scales",  # float32 [out, blocks]
+    "rounding",  # bool, of no tensor: whether MatMulNBits rounds its activations to int8; the session sets it
 ]
+ROUNDING = "round_activations"  # the name of that one
 TokenType = Literal["bpe", "char", "word"]
 
 
@@ -121,7 +123,7 @@ class Initializer:
     def __post_init__(self) -> None:
         if self.form not in get_args(Form):
             raise ValueError(f"an initializer's form must be one of {', '.join(get_args(Form))}, got {self.form!r}")
-        if not self.tensors or len(self.factors) not in (0, len(self.tensors)):
+        if bool(self.tensors) == (self.form == "rounding") or len(self.factors) not in (0, len(self.tensors)):
             raise ValueError(f"an initializer has tensors, and factors for none or for all, got {self.tensors}, {self.factors}")
         if self.factors and self.form.startswith(("codes", "nbits")):
             raise ValueError(f"codes take no factors (their scales do), got {self.factors} for {self.name}")

@@ -1,7 +1,7 @@
 """Runs a bundle: speech in, text out, with NumPy, onnxruntime and soundfile alone."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from paredown.errors import BadInput
 from paredown.runtime.audio import load_audio
-from paredown.runtime.audio_limits import DEFAULT_LIMIT_BYTES, AudioLimits
+from paredown.runtime.audio_limits import DEFAULT_LIMIT_BYTES, AudioLimits, find_limits
 from paredown.runtime.batch import Heard, search_batch
 from paredown.runtime.beam import BeamSettings, Hypothesis, beam_search, beam_search_fixed
-from paredown.runtime.bundle_files import FRONTEND, TOKENS, WEIGHTS, GraphRecord, Manifest, TokenType, check_files, read_manifest
+from paredown.runtime.bundle_files import FRONTEND, TOKENS, WEIGHTS, GraphRecord, TokenType, check_files, read_manifest
 from paredown.runtime.ctc import CtcPrefixScorer, decode_greedily
 from paredown.runtime.decoder import DecoderSteps
-from paredown.runtime.features import FeatureExtractor, Frontend, read_frontend
+from paredown.runtime.features import FeatureExtractor, read_frontend
 from paredown.runtime.session import Graph, SessionSettings, Target, check_target
 from paredown.runtime.tokens import BLANK_ID, read_tokens
 from paredown.runtime.translation import Timings, Translation, spell
@@ -74,6 +74,7 @@ class Translator:
         target: Target = "cpu",
         arena: bool = True,
         spinning: bool = True,
+        rounding: bool = True,
         memory_limit_bytes: int = DEFAULT_LIMIT_BYTES,
     ) -> Self:
         """Check and load a bundle. `beam_size`, `length_bonus` and `ctc_weight` default to those of the bundle's configuration.
@@ -81,13 +82,13 @@ class Translator:
         `maxlenratio` and `minlenratio` bound the tokens as shares of the encoder's frames, as ESPnet takes them (0: end detection;
         negative: a number of tokens). `ctc_weight`: share of the CTC's scores beside the decoder's; `ctc_window`: frames that they look
         at (None: all, exact; see `CtcPrefixScorer`). `search` "greedy_ctc" takes the CTC's best token of every frame and nothing else.
-        `threads`, `target`, `arena` and `spinning` as in `SessionSettings`. `memory_limit_bytes`: what an utterance may take beside the
-        weights, by an upper estimate; longer audio is refused (attention takes memory for every pair of frames).
+        `threads`, `target`, `arena`, `spinning` and `rounding` as in `SessionSettings`. `memory_limit_bytes`: what an utterance may
+        take beside the weights, by an upper estimate; longer audio is refused (attention takes memory for every pair of frames).
         Raises BadInput for a folder that is no bundle, a file that was changed, a newer schema, or an impossible setting, among them
         a CTC where the bundle has none.
         """
         began = time.perf_counter()
-        session = SessionSettings(threads, target, arena, spinning=spinning)
+        session = SessionSettings(threads, target, arena, spinning, rounding)
         bundle = Path(path)
         manifest = read_manifest(bundle)
         check_target(manifest, target)
@@ -108,7 +109,8 @@ class Translator:
             raise BadInput(f"a CTC window must be at least 1 frame, got {ctc_window}")
         with_decoder, with_ctc = _scorers(search, settings, manifest.ctc is not None, bundle)
         features = FeatureExtractor(read_frontend(bundle / FRONTEND))
-        limits = find_limits(manifest, features.frontend, settings if with_decoder else None, memory_limit_bytes)
+        nodes_of = count_nodes(settings) if with_decoder else None
+        limits = find_limits(manifest.memory, features.frontend, manifest.least_frames, nodes_of, memory_limit_bytes)
         weights = Weights(bundle / WEIGHTS, manifest.tensors)
 
         def load(record: GraphRecord) -> Graph:
@@ -209,20 +211,9 @@ class Translator:
         return Translation(best.text, best.tokens, best.ids, best.score, frames, best.hit_cap, tuple(others), approximate, timings)
 
 
-def find_limits(manifest: Manifest, frontend: Frontend, settings: BeamSettings | None, limit_bytes: int) -> AudioLimits:
-    """How long audio may be; `settings` of the search, None where no decoder takes part.
-
-    Raises BadInput if the memory limit lets no audio pass.
-    """
-
-    def count_nodes(states: int) -> int:
-        return 0 if settings is None else settings.beam_size * settings.max_length(states)
-
-    least_samples = frontend.least_samples(manifest.least_frames)
-    most_samples = manifest.memory.longest(limit_bytes, count_nodes) * frontend.hop_samples
-    if most_samples < least_samples:
-        raise BadInput(f"the memory limit must leave room for {least_samples} samples of audio, got {limit_bytes / 1e9:g} GB")
-    return AudioLimits(least_samples, most_samples, frontend.sample_rate_hz, limit_bytes)
+def count_nodes(settings: BeamSettings) -> Callable[[int], int]:
+    """Most hypotheses of all steps together, of a search over so many encoder states."""
+    return lambda states: settings.beam_size * settings.max_length(states)
 
 
 def _check_nbest(nbest: int) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from paredown.runtime.bundle_files import FLOATS, Form, Initializer, TensorRecord
 
-Array = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.int8] | NDArray[np.uint8]
+Array = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.int8] | NDArray[np.uint8] | NDArray[np.bool_]
 _STRIP = 32  # rows that are transposed at a time: a cache line of floats or half of one of codes, whatever the length of a row
 
 
@@ -95,6 +95,8 @@ class Weights:
         return np.fromfile(self._path, dtype, count, offset=offset)
 
     def _make(self, entry: Initializer) -> Array:
+        if entry.form == "rounding":
+            return np.array(True)
         key = (entry.form, entry.tensors, entry.factors, entry.shape)
         if key not in self._made:
             self._made[key] = np.ascontiguousarray(_shaped(entry, self._join(entry)))

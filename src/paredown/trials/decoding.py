@@ -23,19 +23,21 @@ CHUNKS_PER_WORKER = 4
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """Text of one utterance, the tokens decoded for it, and whether the length cap cut it off."""
+    """Text of one utterance, the tokens decoded for it, whether the length cap cut it off, and tokens of the next best hypotheses."""
 
     text: str
     ids: tuple[int, ...]
     hit_cap: bool
+    alternatives: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)
 class Search:
-    """How to decode; None takes what the bundle says."""
+    """How to decode; None takes what the bundle says. `nbest`: how many hypotheses to give."""
 
     beam_size: int | None = None
     maxlenratio: float = 0.0
+    nbest: int = 1
 
 
 class Decoder:
@@ -75,5 +77,7 @@ def _translator(bundle: Path, modified_ns: int, search: Search) -> "Translator":
 
 def _decode(bundle: Path, files: Sequence[Path], search: Search) -> list[Hypothesis]:
     translator = _translator(bundle, (bundle / "manifest.json").stat().st_mtime_ns, search)
-    results = (translator.translate(file) for file in files)
-    return [Hypothesis(result.text, tuple(result.ids), result.hit_cap) for result in results]
+    results = (translator.translate(file, nbest=search.nbest) for file in files)
+    return [
+        Hypothesis(result.text, tuple(result.ids), result.hit_cap, tuple(other.ids for other in result.alternatives)) for result in results
+    ]

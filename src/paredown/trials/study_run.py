@@ -11,6 +11,7 @@ from paredown.data.audio_check import check_audio
 from paredown.errors import BadInput
 from paredown.models import Model, load_model
 from paredown.profilers.fingerprint import read_fingerprint
+from paredown.runtime.audio_limits import find_limits
 from paredown.runtime.bundle_files import FRONTEND, read_manifest
 from paredown.runtime.features import read_frontend
 from paredown.search.lock import is_held
@@ -92,10 +93,13 @@ def refuse_conflict(folder: Path, identity: Mapping[str, str]) -> None:
 
 
 def check_split(split: Split, workshop: Workshop) -> None:
-    """Raises BadInput if an audio file cannot be read, or is shorter than the encoder takes."""
+    """Raises BadInput if an audio file cannot be read, or is shorter or longer than a bundle takes."""
     bundle = workshop.build(uncompressed(workshop.model))
-    frontend = read_frontend(bundle / FRONTEND)
-    check_audio(split, frontend.least_samples(read_manifest(bundle).least_frames), frontend.sample_rate_hz)
+    manifest = read_manifest(bundle)
+    limits = find_limits(
+        manifest.memory, read_frontend(bundle / FRONTEND), manifest.least_frames, lambda states: manifest.beam_size * states
+    )
+    check_audio(split, limits.least_samples, limits.sample_rate_hz, limits.most_samples)
 
 
 def known_latency_ms(folder: Path, reference: Configuration) -> float | None:

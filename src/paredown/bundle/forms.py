@@ -1,0 +1,37 @@
+"""The forms in which a compressed model is written: a bundle, self-contained ONNX files, an ESPnet checkpoint."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from paredown.bundle import espnet_checkpoint, self_contained
+from paredown.bundle.folder import check_target
+from paredown.bundle.provenance import check_provenance
+from paredown.bundle.write import write_bundle
+from paredown.compress.compress import CompressedModel
+from paredown.runtime.bundle_files import recognize_bundle
+
+if TYPE_CHECKING:
+    from paredown.models import Model
+
+Form = Literal["bundle", "self-contained", "espnet"]
+
+
+def check_place(directory: Path, form: Form, force: bool) -> None:
+    """Raises BadInput, before any work is done, if `write_form` would not write there."""
+    if form == "bundle":
+        check_target(directory, "a bundle", recognize_bundle, force)
+    else:
+        name = {"self-contained": "a self-contained folder", "espnet": "a checkpoint of paredown"}[form]
+        check_target(directory, name, lambda folder: check_provenance(folder, form), force)
+
+
+def write_form(model: "Model", compressed: CompressedModel, directory: Path, form: Form, *, force: bool = False) -> Path:
+    """Write the compressed model into `directory` and return it; raises BadInput as `write_bundle` does."""
+    if form == "espnet":
+        return espnet_checkpoint.write_espnet(model, compressed, directory, force=force)
+    if form == "bundle":
+        return write_bundle(model, compressed, directory, force=force)
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = write_bundle(model, compressed, Path(folder) / "bundle")
+        return self_contained.write_self_contained(bundle, directory, force=force)

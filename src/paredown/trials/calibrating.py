@@ -1,0 +1,78 @@
+"""The calibration of a model on a split, from the cache where it was made before."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paredown.analysis.cache import cache_folder
+from paredown.compress.calibration import Calibration
+from paredown.data import Split
+from paredown.errors import BadInput
+from paredown.trials.decoding import Decoder, Search
+from paredown.trials.evaluation import uncompressed
+from paredown.trials.workshop import Workshop
+
+if TYPE_CHECKING:
+    from paredown.compress.layer_calls import Utterance
+    from paredown.models import Model
+
+# Goes up whenever the same model and data would give another calibration, or when its file changes its form.
+SCHEMA = 1
+HYPOTHESES = 10
+
+
+def calibrate_model(
+    model: "Model", split: Split, workshop: Workshop, decoder: Decoder, progress: Callable[[int, int], None] | None = None
+) -> Calibration:
+    """The calibration of `model` on all of `split`; kept in the user's cache by the digests of model and data.
+
+    Raises BadInput if the cache cannot be written.
+    """
+    from paredown.compress.calibrate import calibrate  # torch
+
+    digest = calibration_digest(model.digest, split)
+    path = _cached(digest)
+    try:
+        return Calibration.load(path)
+    except (FileNotFoundError, ValueError):  # a damaged file counts as absent
+        pass
+    calibration = calibrate(model.network, read_utterances(model, split, workshop, decoder), model.sos, digest, progress)
+    try:
+        calibration.save(path)
+    except OSError as error:
+        raise BadInput(_unwritable(path.parent, error)) from error
+    return calibration
+
+
+def calibration_digest(model_digest: str, split: Split) -> str:
+    """SHA-256 of all that a calibration depends on."""
+    parts = {"schema": SCHEMA, "model": model_digest, "data": split.digest, "hypotheses": HYPOTHESES}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def read_utterances(model: "Model", split: Split, workshop: Workshop, decoder: Decoder) -> tuple["Utterance", ...]:
+    """Features, and the best hypotheses of the uncompressed bundle, for teacher forcing."""
+    import torch
+
+    from paredown.compress.layer_calls import Utterance
+    from paredown.runtime.audio import read_audio
+
+    found = decoder.decode(workshop.build(uncompressed(model)), split, Search(nbest=HYPOTHESES))
+    rate_hz = model.frontend.sample_rate_hz
+    features = (model.features(torch.from_numpy(read_audio(utterance.audio, rate_hz))).numpy() for utterance in split.utterances)
+    return tuple(Utterance(heard, (best.ids, *best.alternatives)) for heard, best in zip(features, found, strict=True))
+
+
+def _cached(digest: str) -> Path:
+    folder = cache_folder() / "calibration"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(_unwritable(folder, error)) from error
+    return folder / f"{digest}.npz"
+
+
+def _unwritable(folder: Path, error: OSError) -> str:
+    return f"the cache folder must be writable, {folder} is not ({error.strerror or error}); PAREDOWN_CACHE names another"
