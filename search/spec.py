@@ -13,7 +13,7 @@ from paredown.search.budget import Budget, make_budget
 from paredown.search.objective import Objective
 from paredown.search.sampler import SamplerName
 from paredown.search.units import parse_duration_s
-from paredown.space.configuration import MAX_BITS, MIN_BITS
+from paredown.space.configuration import MAX_BITS, MIN_BITS, Method
 from paredown.space.inventory import GROUPS
 
 LATER = {"width", "rank", "input", "decode"}  # axes of the design that no release searches yet
@@ -43,10 +43,11 @@ class DataSection(Section):
 
 
 class BitsAxisSpec(Section):
-    """`average`: range of the mean bit-width; `choices`: the widths a layer may have."""
+    """`average`: range of the mean bit-width; `choices`: the widths a layer may have; `method`: how codes are chosen (gptq: calibrated)."""
 
     average: tuple[float, float]
     choices: tuple[Whole, ...] = tuple(range(MIN_BITS, MAX_BITS + 1))
+    method: Method = "rtn"
 
     @model_validator(mode="after")
     def _check(self) -> Self:

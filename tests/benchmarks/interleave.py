@@ -1,8 +1,8 @@
-"""Times candidates next to each other, in random order, so that each has the machine to itself for as long as its run takes.
+"""Times candidates next to each other, in random order, each as if it had the machine to itself.
 
 Two things would favour one candidate over another. Threads that wait for work by spinning (those of onnxruntime, of OpenMP and of NumPy's
-BLAS) take a core from whoever runs next: before every run all threads of this process are waited for until they rest. And whoever ran
-last has the caches: every timed run follows a short one of the same candidate. `time_alone` says what is left of both.
+BLAS) take a core from whoever runs next, so before every run all threads of this process are waited for until they rest. And whoever ran
+last has the caches, so every timed run follows a short one of the same candidate. What is left of both `time_alone` tells.
 """
 
 import gc
@@ -78,12 +78,16 @@ def time_interleaved(
     return {name: _collect(runs) for name, runs in found.items()}
 
 
-def time_alone(candidate: Candidate, waveform: Any, tokens: int, repeats: int) -> Timed:
-    """One candidate again and again, with nothing else between its runs."""
-    settle()
+def time_alone(candidate: Candidate, waveform: Any, tokens: int, repeats: int, rested: bool) -> Timed:
+    """One candidate again and again with nothing else between its runs; `rested`: its own threads have stopped spinning before each."""
+    runs = []
     candidate.decode(waveform, tokens)
     with _no_collection():
-        return _collect([[candidate.decode(waveform, tokens) for _ in range(repeats)]])
+        for _ in range(repeats):
+            if rested:
+                settle()
+            runs.append(candidate.decode(waveform, tokens))
+    return _collect([runs])
 
 
 def time_calls(calls: Mapping[str, Callable[[], float]], repeats: int, rng: np.random.Generator) -> dict[str, Doubles]:
@@ -101,6 +105,7 @@ def time_calls(calls: Mapping[str, Callable[[], float]], repeats: int, rng: np.r
 def _run_once(candidate: Candidate, waveform: Any, tokens: int | None) -> Decoded:
     settle()
     candidate.decode(waveform, _PRELUDE_TOKENS)
+    settle()
     return candidate.decode(waveform, tokens)
 
 

@@ -141,11 +141,11 @@ def _length_bars(length: Length, timed: Mapping[str, Timed], same: Mapping[str, 
 
 
 def _print_alone(candidates: Mapping[str, Candidate], timed: Mapping[str, Timed], waveform: Any, tokens: int, repeats: int) -> None:
-    """Whether taking turns cost anyone anything."""
-    print("  interleaved beside alone, totals (1 = taking turns costs nothing):")
+    """Whether taking turns cost anyone anything, and what decoding one utterance right behind the other does."""
+    print(f"  {'times as long, totals':28s} {'in turns / alone':>18s} {'back to back / alone':>22s}")
     for name, candidate in candidates.items():
-        alone = time_alone(candidate, waveform, tokens, repeats).median_ms()
-        print(f"    {name:26s} {timed[name].median_ms() / alone:.2f}")
+        alone, behind = (time_alone(candidate, waveform, tokens, repeats, rested).median_ms() for rested in (True, False))
+        print(f"  {name:28s} {timed[name].median_ms() / alone:18.2f} {behind / alone:22.2f}")
 
 
 def run_greedy(shape: Shape, length: Length, repeats: int) -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from paredown.commands.configure import add_configuration, configuration_of
 from paredown.commands.printing import add_json, megabytes, print_json
-from paredown.space.configuration import Configuration
 
 if TYPE_CHECKING:
     from paredown.bundle.forms import Form
     from paredown.bundle.parity import ParityReport
+    from paredown.commands.calibrated import Prepared
     from paredown.models import Model
 
 FP32_BYTES = 4
@@ -27,6 +27,9 @@ def add(subparsers: Any) -> None:
     convert = subparsers.add_parser("convert", help="one bundle, no search")
     convert.add_argument("model", metavar="MODEL")
     add_configuration(convert)
+    convert.add_argument(
+        "--data", metavar="DATA", help="what the model hears for --method gptq and the outlier check (bundled model: its analysis split)"
+    )
     _add_output(convert)
     convert.set_defaults(run=run_convert)
 
@@ -55,20 +58,28 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 def run_convert(options: argparse.Namespace) -> int:
     """Load the model, compress it as asked and write the bundle, after the parity check."""
     from paredown.bundle.forms import check_place
+    from paredown.commands.calibrated import prepare
+    from paredown.data import PREFIX, open_data
     from paredown.models import load_model
 
     check_place(options.output, options.form, options.force)
     model = load_model(options.model)
-    return _write(model, configuration_of(model, options), options)
+    configuration = configuration_of(model, options)
+    data = options.data or (f"{options.model}/analysis" if options.model.startswith(PREFIX) else None)
+    fixed = "the configuration file says what computes each layer" if options.configuration else None
+    if options.form == "espnet":
+        fixed = "a checkpoint has no kernels"
+    return _write(model, prepare(model, configuration, open_data(data) if data else None, fixed), options)
 
 
 def run_export(options: argparse.Namespace) -> int:
     """Write the bundle of one trial, chosen by number or by a rule within the budgets."""
     from paredown.bundle.forms import check_place
+    from paredown.commands.calibrated import prepare
     from paredown.commands.fronts import budgets_of, find_trial, read_study
     from paredown.search.pick import pick_trial
     from paredown.search.study import read_identity
-    from paredown.trials.study_run import studied_model
+    from paredown.trials.study_run import split_of, studied_model
 
     spec, trials = read_study(options.study)
     check_place(options.output, options.form, options.force)
@@ -79,18 +90,19 @@ def run_export(options: argparse.Namespace) -> int:
     model = studied_model(spec, str(read_identity(options.study)["model"]))
     figures = {name: figure.to_dict() for name, figure in (trial.outcome.measurements if trial.outcome else ())}
     about = {"study": spec.name, "trial": trial.number, "label": trial.label, "target": str(read_identity(options.study)["target"])}
-    return _write(model, trial.configuration, options, {**about, "measurements": figures})
+    split = split_of(spec, "analysis") if trial.configuration.scheme.method == "gptq" else None
+    prepared = prepare(model, trial.configuration, split, "the trial says what computes each layer")
+    return _write(model, prepared, options, {**about, "measurements": figures})
 
 
-def _write(model: "Model", configuration: Configuration, options: argparse.Namespace, about: dict[str, Any] | None = None) -> int:
+def _write(model: "Model", prepared: "Prepared", options: argparse.Namespace, about: dict[str, Any] | None = None) -> int:
     """Check parity with torch, write the bundle, say what it became. `about` goes into `measurements.json`, which counts for nothing."""
     from paredown.bundle import ParityError, check_parity
     from paredown.bundle.forms import write_form
-    from paredown.compress.network import compress_model
     from paredown.profilers.size import NOT_COUNTED
 
     form: Form = options.form
-    compressed = compress_model(model, configuration)
+    compressed = prepared.compressed
     try:
         check = None if form == "espnet" else check_parity(model, compressed)  # a checkpoint has no graphs
     except ParityError as error:
@@ -100,12 +112,12 @@ def _write(model: "Model", configuration: Configuration, options: argparse.Names
     if about is not None and form == "bundle":
         (folder / NOT_COUNTED).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if options.json:
-        print_json(({"trial": about["trial"]} if about else {}) | _figures(model, folder, form, check))
+        print_json(({"trial": about["trial"]} if about else {}) | _figures(model, folder, form, check) | prepared.figures)
     else:
         made = f"trial {about['trial']} ({about['label']}) -> " if about else ""
         print(made + _sentence(model, folder, form))
-        if check:
-            print(f"  {check}")
+        for line in [str(check)] * (check is not None) + prepared.lines:
+            print(f"  {line}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Runs the uncompressed network over utterances and adds up what its layers read (torch).
+"""Runs the uncompressed network over utterances and keeps what its layers read (torch).
 
 One thread, in the order of the utterances, so that the same data give the same bits.
 """
@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from paredown.compress.calibration import Calibration, LayerInputs
+from paredown.compress.calibration import Calibration, LayerMoment, LayerRows
 from paredown.compress.layer_calls import LayerCall, Utterance, run_layers
 from paredown.models.groups import build_inventory
 from paredown.models.network import Network
@@ -20,37 +20,46 @@ from paredown.space.inventory import LayerInfo
 # Rows of all utterances that go into a moment: more, or more than twice as many as it is wide, change it little and cost time.
 _MOMENT_ROWS = 8192
 _KEPT_ROWS = 200
+_Progress = Callable[[int, int], None]
 
 
-def calibrate(
-    network: Network,
-    utterances: Sequence[Utterance],
-    sos: int,
-    digest: str,
-    progress: Callable[[int, int], None] | None = None,
-) -> Calibration:
-    """The inputs of every layer but depthwise convolutions; `digest` names model and data. `progress(done, total)` counts utterances.
+def calibrate(network: Network, utterances: Sequence[Utterance], sos: int, digest: str, progress: _Progress | None = None) -> Calibration:
+    """Moments of every layer but depthwise convolutions, and rows; `digest` names model and data. `progress(done, total)`: utterances.
 
     Raises ValueError if there is no utterance.
     """
+    readers = _read(network, utterances, sos, True, progress)
+    moments, rows = (reader.moment for reader in readers), (reader.rows for reader in readers if not reader.is_embedding)
+    return Calibration(tuple(moments), tuple(rows), digest, len(utterances))
+
+
+def read_rows(network: Network, utterances: Sequence[Utterance], sos: int) -> tuple[LayerRows, ...]:
+    """The rows alone, in a fraction of the time. Raises ValueError if there is no utterance."""
+    return tuple(reader.rows for reader in _read(network, utterances, sos, False))
+
+
+def _read(
+    network: Network, utterances: Sequence[Utterance], sos: int, with_moments: bool, progress: _Progress | None = None
+) -> "list[_Reader]":
     if not utterances:
         raise ValueError("calibration needs at least one utterance, got none")
     own = cast(Network, copy.deepcopy(network, {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())})).eval()
-    layers = [layer for layer in build_inventory(network).layers if _has_moment(layer)]
+    layers = [layer for layer in build_inventory(network).layers if _reads_rows(layer) or (with_moments and layer.kind == "embedding")]
     generator = torch.Generator().manual_seed(0)
     with _one_thread():
-        readers = {group[0].path: _Reader(group, len(utterances)) for group in _find_shared(own, layers, utterances[0], sos)}
+        groups = _find_shared(own, layers, utterances[0], sos)
+        readers = {group[0].path: _Reader(group, len(utterances), with_moments) for group in groups}
         first = [layer for layer in layers if layer.path in readers]
         for done, utterance in enumerate(utterances, 1):
             run_layers(own, first, utterance, sos, generator, lambda call: readers[call.path].add(call))
             if progress is not None:
                 progress(done, len(utterances))
-    return Calibration(tuple(reader.finish() for reader in readers.values()), digest, len(utterances))
+    return list(readers.values())
 
 
-def _has_moment(layer: LayerInfo) -> bool:
-    """Not convolutions over time: depthwise ones have a moment for every channel, and little to gain."""
-    return layer.kind != "conv" or len(layer.shape) == 4 or layer.shape[2] == 1
+def _reads_rows(layer: LayerInfo) -> bool:
+    """Linear layers and what is multiplied like one. Depthwise convolutions have a moment for every channel, and little to gain."""
+    return layer.kind == "linear" or (layer.kind == "conv" and (len(layer.shape) == 4 or layer.shape[2] == 1))
 
 
 def _find_shared(network: Network, layers: Sequence[LayerInfo], utterance: Utterance, sos: int) -> list[list[LayerInfo]]:
@@ -67,26 +76,34 @@ def _find_shared(network: Network, layers: Sequence[LayerInfo], utterance: Utter
 class _Reader:
     """Adds up the moment of what a group of layers reads, and keeps a few rows of every utterance."""
 
-    def __init__(self, group: Sequence[LayerInfo], utterances: int) -> None:
+    def __init__(self, group: Sequence[LayerInfo], utterances: int, with_moment: bool) -> None:
         first = group[0]
-        size = first.shape[1] if first.kind == "embedding" else first.weights // first.channels
+        self.is_embedding = first.kind == "embedding"
+        size = first.shape[1] if self.is_embedding else first.weights // first.channels
         self._paths = tuple(layer.path for layer in group)
-        self._moment, self._count = torch.zeros(size, size), 0
+        self._sum = torch.zeros(size, size) if with_moment else None
+        self._count = 0
         self._most = -(-max(_MOMENT_ROWS, 2 * size) // utterances)
-        self._keep = 0 if first.kind == "embedding" else -(-_KEPT_ROWS // utterances)
+        self._keep = -(-_KEPT_ROWS // utterances)
         self._kept: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def add(self, call: LayerCall) -> None:
         """Take the rows of one utterance; of very many some, evenly spread."""
-        rows = call.rows[_spread(len(call.rows), self._most)]
-        self._moment += rows.T @ rows
-        self._count += len(rows)
+        if self._sum is not None:
+            rows = call.rows[_spread(len(call.rows), self._most)]
+            self._sum += rows.T @ rows
+            self._count += len(rows)
         picks = _spread(len(call.rows), self._keep)
         self._kept.append((call.rows[picks], call.lows[picks], call.highs[picks]))
 
-    def finish(self) -> LayerInputs:
-        rows, lows, highs = (torch.cat(parts).numpy() for parts in zip(*self._kept, strict=True))
-        return LayerInputs(self._paths, (self._moment / self._count).numpy(), rows, lows, highs)
+    @property
+    def moment(self) -> LayerMoment:
+        assert self._sum is not None
+        return LayerMoment(self._paths, (self._sum / self._count).numpy())
+
+    @property
+    def rows(self) -> LayerRows:
+        return LayerRows(self._paths, *(torch.cat(parts).numpy() for parts in zip(*self._kept, strict=True)))
 
 
 def _spread(count: int, most: int) -> Tensor:

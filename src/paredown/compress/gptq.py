@@ -188,9 +188,7 @@ def _improve_codes(task: _Task, codes: NDArray[np.int8], scales: Array) -> NDArr
     return improved.astype(np.int8)
 
 
-def _best(
-    task: _Task, first: tuple[NDArray[np.int8], Array], second: tuple[NDArray[np.int8], Array]
-) -> tuple[NDArray[np.int8], Array]:
+def _best(task: _Task, first: tuple[NDArray[np.int8], Array], second: tuple[NDArray[np.int8], Array]) -> tuple[NDArray[np.int8], Array]:
     """Of two results, for each channel (or the tensor) the one with the smaller error."""
     better = task.errors(*second) < task.errors(*first)
     return np.where(better, second[0], first[0]), np.where(better, second[1], first[1])

@@ -94,17 +94,11 @@ class Translator:
         check_target(manifest, target)
         check_files(bundle, manifest)
         tokens = read_tokens(bundle / TOKENS)
-        settings = BeamSettings(
-            beam_size=manifest.beam_size if beam_size is None else beam_size,
-            vocabulary=len(tokens),
-            sos=manifest.sos,
-            eos=manifest.eos,
-            maxlenratio=maxlenratio,
-            minlenratio=minlenratio,
-            length_bonus=manifest.length_bonus if length_bonus is None else length_bonus,
-            normalize_length=normalize_length,
-            ctc_weight=manifest.ctc_weight if ctc_weight is None else ctc_weight,
-        )
+        size = manifest.beam_size if beam_size is None else beam_size
+        bonus = manifest.length_bonus if length_bonus is None else length_bonus
+        weight = manifest.ctc_weight if ctc_weight is None else ctc_weight
+        ends, lengths = (manifest.sos, manifest.eos), (maxlenratio, minlenratio)
+        settings = BeamSettings(size, len(tokens), *ends, *lengths, bonus, normalize_length, weight)
         if ctc_window is not None and ctc_window < 1:
             raise BadInput(f"a CTC window must be at least 1 frame, got {ctc_window}")
         with_decoder, with_ctc = _scorers(search, settings, manifest.ctc is not None, bundle)

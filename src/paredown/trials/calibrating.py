@@ -1,17 +1,17 @@
-"""The calibration of a model on a split, from the cache where it was made before."""
+"""The calibration of a model on a split, from the cache where it was made before; and what its layers read, for a quick check."""
 
 import hashlib
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paredown.analysis.cache import cache_folder
-from paredown.compress.calibration import Calibration
+from paredown.compress.calibration import Calibration, LayerRows
 from paredown.data import Split
 from paredown.errors import BadInput
 from paredown.trials.decoding import Decoder, Search
-from paredown.trials.evaluation import uncompressed
+from paredown.trials.evaluation import spread_by_length, uncompressed
+from paredown.trials.sensitivity import Teller
 from paredown.trials.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 # Goes up whenever the same model and data would give another calibration, or when its file changes its form.
 SCHEMA = 1
 HYPOTHESES = 10
+CHECKED_UTTERANCES = 20
 
 
-def calibrate_model(
-    model: "Model", split: Split, workshop: Workshop, decoder: Decoder, progress: Callable[[int, int], None] | None = None
-) -> Calibration:
+def calibrate_model(model: "Model", split: Split, workshop: Workshop, decoder: Decoder, tell: Teller) -> Calibration:
     """The calibration of `model` on all of `split`; kept in the user's cache by the digests of model and data.
 
     Raises BadInput if the cache cannot be written.
@@ -35,10 +34,13 @@ def calibrate_model(
     digest = calibration_digest(model.digest, split)
     path = _cached(digest)
     try:
-        return Calibration.load(path)
+        found = Calibration.load(path)
+        tell.line(f"calibration: from the cache ({found.utterances} utterances)")
+        return found
     except (FileNotFoundError, ValueError):  # a damaged file counts as absent
-        pass
-    calibration = calibrate(model.network, read_utterances(model, split, workshop, decoder), model.sos, digest, progress)
+        tell.line(f"calibration: on {len(split)} utterances of {split.name}")
+    utterances = read_utterances(model, split, workshop, decoder)
+    calibration = calibrate(model.network, utterances, model.sos, digest, lambda done, total: tell.progress("utterances", done, total))
     try:
         calibration.save(path)
     except OSError as error:
@@ -50,6 +52,13 @@ def calibration_digest(model_digest: str, split: Split) -> str:
     """SHA-256 of all that a calibration depends on."""
     parts = {"schema": SCHEMA, "model": model_digest, "data": split.digest, "hypotheses": HYPOTHESES}
     return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def read_layer_rows(model: "Model", split: Split, workshop: Workshop, decoder: Decoder) -> tuple[LayerRows, ...]:
+    """What the layers read of a few utterances of `split`, spread over their lengths: enough to find activation outliers."""
+    from paredown.compress.calibrate import read_rows  # torch
+
+    return read_rows(model.network, read_utterances(model, spread_by_length(split, CHECKED_UTTERANCES), workshop, decoder), model.sos)
 
 
 def read_utterances(model: "Model", split: Split, workshop: Workshop, decoder: Decoder) -> tuple["Utterance", ...]:

@@ -12,16 +12,17 @@ from paredown.space.axes.base import Axis, SearchSpace
 from paredown.space.axes.bits import BitsAxis
 from paredown.space.axes.layers import LayersAxis
 from paredown.space.axes.sparsity import SparsityAxis
-from paredown.space.configuration import MAX_BITS, Configuration, Decode
+from paredown.space.configuration import MAX_BITS, Configuration, Decode, Method, Scheme
 from paredown.space.inventory import Inventory
 from paredown.trials.evaluation import UNCOMPRESSED
 
 OBVIOUS_BITS = (8, 6, 4)
 
 
-def uniform_bits(inventory: Inventory, bits: int, decode: Decode | None = None) -> Configuration:
-    """Every layer at `bits` bits, computed in int8, decoded as `decode` says."""
-    return Configuration(bits=tuple((layer.path, bits) for layer in inventory.layers), decode=decode or Decode())
+def uniform_bits(inventory: Inventory, bits: int, decode: Decode | None = None, method: Method = "rtn") -> Configuration:
+    """Every layer at `bits` bits, its codes chosen by `method`, computed in int8, decoded as `decode` says."""
+    layers = tuple((layer.path, bits) for layer in inventory.layers)
+    return Configuration(bits=layers, scheme=Scheme(method=method), decode=decode or Decode())
 
 
 def make_space(section: SpaceSection, inventory: Inventory, analysis: Analysis, decode: Decode | None = None) -> SearchSpace:
@@ -39,14 +40,14 @@ def make_space(section: SpaceSection, inventory: Inventory, analysis: Analysis, 
         columns = [analysis.widths.index(width) for width in section.bits.choices]
         sensitivity = np.ascontiguousarray(analysis.kl[:, columns])
         axes.append(BitsAxis(inventory, analysis.paths, section.bits.choices, sensitivity, *section.bits.average))
-    return SearchSpace(axes, uniform_bits(inventory, MAX_BITS, decode))
+    return SearchSpace(axes, uniform_bits(inventory, MAX_BITS, decode, section.bits.method if section.bits else "rtn"))
 
 
 def first_candidates(space: SearchSpace, section: SpaceSection, inventory: Inventory) -> Sequence[Candidate]:
     """The uncompressed model, uniform 8, 6 and 4 bits at full depth and, where bits are searched, the same averages by sensitivity."""
-    decode = space.base.decode
+    decode, method = space.base.decode, space.base.scheme.method
     candidates = [Candidate("uncompressed", replace(UNCOMPRESSED, decode=decode))]
-    candidates += [Candidate(f"uniform {bits} bits", uniform_bits(inventory, bits, decode)) for bits in OBVIOUS_BITS]
+    candidates += [Candidate(f"uniform {bits} bits", uniform_bits(inventory, bits, decode, method)) for bits in OBVIOUS_BITS]
     if section.bits is not None:
         low, high = section.bits.average
         full = {knob.name: knob.high if knob.name.startswith("layers.") else knob.low for knob in space.knobs}

@@ -20,6 +20,7 @@ from paredown.search.spec import StudySpec
 from paredown.search.storage import describe_difference
 from paredown.search.study import Study, read_identity, read_trials
 from paredown.space.configuration import Configuration
+from paredown.trials.calibrating import calibrate_model, calibration_digest
 from paredown.trials.decoding import Decoder
 from paredown.trials.evaluation import Evaluator, uncompressed
 from paredown.trials.limits import check_budgets, check_space
@@ -64,6 +65,9 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
     search_split.references(model.task)
     machine = read_fingerprint(THREADS)
     identity = {"model": model.digest, "search split": search_split.digest, "target": f"{machine.cpu}, {machine.digest[:12]}"}
+    calibrated = spec.space.bits is not None and spec.space.bits.method == "gptq"
+    if calibrated:
+        identity["calibration"] = calibration_digest(model.digest, analysis_split)
     refuse_conflict(folder, identity)
     left_out = ", ".join(model.dropped) or "nothing"
     tell.line(f"{spec.model.path}: {model.inference_parameters / 1e6:.1f}M parameters for inference; left out: {left_out}")
@@ -71,6 +75,8 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
         for split in (search_split, analysis_split):
             check_split(split, workshop)
         analysed = analyse(model, analysis_split, workshop, decoder, AnalysisSettings.for_space(spec.space, inventory), tell)
+        if calibrated:
+            workshop.calibration = calibrate_model(model, analysis_split, workshop, decoder, tell)
         space = make_space(spec.space, inventory, analysed.analysis, reference.decode)
         metric, seed = spec.objectives.quality, spec.search.seed
         evaluate = Evaluator(workshop, decoder, stopwatch, search_split, metric, seed, latency_ms=known_latency_ms(folder, reference))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from paredown.space.configuration import Configuration
 
 if TYPE_CHECKING:
+    from paredown.compress.calibration import Calibration
     from paredown.models import Model
 
 
@@ -28,11 +29,13 @@ class Workshop:
     """A temporary folder of bundles; a context manager.
 
     Quantized layers are shared between builds, so that a configuration that differs in a few layers is built in a moment.
+    `calibration` is what the calibrated method takes, None until it is set.
     """
 
     def __init__(self, model: "Model") -> None:
         _sweep()
         self.model = model
+        self.calibration: Calibration | None = None
         self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         self._memo: dict[Any, Any] = {}
 
@@ -49,7 +52,7 @@ class Workshop:
 
         folder = self.folder / configuration.digest[:16]
         if not folder.exists():
-            write_bundle(self.model, compress_model(self.model, configuration, memo=self._memo), folder)
+            write_bundle(self.model, compress_model(self.model, configuration, self._memo, self.calibration), folder)
         return folder
 
     def discard(self, configuration: Configuration) -> None:
