@@ -20,7 +20,7 @@ from tests.bundle.sessions import count_operators, multiplied_constants, open_se
 
 LAYERS, HEADS, DK, TOKENS, STATES = 3, 2, 8, 8, 9
 POOLS = [f"self_{part}_{layer}" for layer in range(LAYERS) for part in ("keys", "values")]
-HIDDEN = -1e30
+HIDDEN = -3e4
 
 
 def parts_of(bits: int | None, fp32: bool = False) -> BundleParts:

@@ -22,9 +22,11 @@ def add(subparsers: Any) -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.wav")
     parser.add_argument("--threads", type=positive, default=1, help="threads of onnxruntime (default 1)")
+    parser.add_argument("--target", choices=("cpu", "cuda"), default="cpu", help="where to run (cuda: bundles of kernel nbits, fp16 or fp32)")
     parser.add_argument("--nbest", type=positive, default=1, metavar="N", help="print the best N hypotheses with their scores")
     parser.add_argument("--beam-size", type=positive, metavar="N", help="hypotheses of the search (default: the bundle's own)")
     parser.add_argument("--ctc-weight", type=real, metavar="W", help="share of the CTC, 0 to 1 (default: the bundle's own)")
+    parser.add_argument("--ctc-window", type=positive, metavar="FRAMES", help="frames that the CTC's scores look at (default: all, exact)")
     parser.add_argument("--length-bonus", type=real, metavar="B", help="added to the score of every token (default: the bundle's own)")
     parser.add_argument("--maxlenratio", type=real, default=0.0, metavar="R", help="as in ESPnet: 0 = until ended, negative = absolute")
     parser.add_argument("--minlenratio", type=real, default=0.0, metavar="R", help="the same for the fewest tokens")
@@ -53,10 +55,10 @@ def run(options: argparse.Namespace) -> int:
 def _open(options: argparse.Namespace) -> "Translator":
     from paredown.runtime import Translator
 
-    searching = ("beam_size", "ctc_weight", "length_bonus")
+    searching = ("beam_size", "ctc_weight", "ctc_window", "length_bonus")
     if options.greedy_ctc and (options.nbest > 1 or any(getattr(options, name) is not None for name in searching)):
-        raise BadInput("--greedy-ctc searches for nothing: it takes no --nbest, --beam-size, --ctc-weight or --length-bonus")
-    settings: dict[str, Any] = {name: getattr(options, name) for name in (*searching, "threads", "maxlenratio", "minlenratio")}
+        raise BadInput("--greedy-ctc searches for nothing: it takes no --nbest, --beam-size, --ctc-weight, --ctc-window or --length-bonus")
+    settings: dict[str, Any] = {name: getattr(options, name) for name in (*searching, "threads", "target", "maxlenratio", "minlenratio")}
     if options.memory_limit is not None:
         settings["memory_limit_bytes"] = round(options.memory_limit * 1e9)
     return Translator.from_bundle(options.bundle, search="greedy_ctc" if options.greedy_ctc else "beam", **settings)

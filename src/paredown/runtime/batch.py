@@ -55,12 +55,12 @@ def search_batch(
                 place.search = again
                 continue
             yield place.number, place.search.ranked()
-            heard = next(waiting, None)
-            if heard is None:
+            following = next(waiting, None)
+            if following is None:
                 decoder.leave(index)
                 del running[index]
             else:
-                running[index] = _seat(decoder, heard, settings, index)
+                running[index] = _seat(decoder, following, settings, index)
 
 
 def _seat(decoder: DecoderSteps, heard: Heard, settings: BeamSettings, place: int) -> _Place:

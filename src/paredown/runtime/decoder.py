@@ -156,7 +156,7 @@ def _fetch(value: Any) -> Floats:
     return array
 
 
-def _select(array: Floats, kept: Sequence[int], spare: int, fill: float) -> Floats:
+def _select(array: Floats, kept: Sequence[int], spare: int, fill: float | np.float32) -> Floats:
     """Rows `kept` of the first axis and `spare` more that hold `fill`."""
     empty = np.full((spare, *array.shape[1:]), fill, np.float32)
     return np.concatenate([array[list(kept)], empty])
