@@ -7,7 +7,7 @@ last has the caches, so every timed run follows a short one of the same candidat
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -88,18 +88,6 @@ def time_alone(candidate: Candidate, waveform: Any, tokens: int, repeats: int, r
                 settle()
             runs.append(candidate.decode(waveform, tokens))
     return _collect([runs])
-
-
-def time_calls(calls: Mapping[str, Callable[[], float]], repeats: int, rng: np.random.Generator) -> dict[str, Doubles]:
-    """Milliseconds [1, repeats] that each call gives, interleaved as candidates are."""
-    names = list(calls)
-    found: dict[str, list[float]] = {name: [] for name in names}
-    with _no_collection():
-        for _ in range(repeats):
-            for which in rng.permutation(len(names)).tolist():
-                settle()
-                found[names[which]].append(calls[names[which]]())
-    return {name: np.array([samples]) for name, samples in found.items()}
 
 
 def _run_once(candidate: Candidate, waveform: Any, tokens: int | None) -> Decoded:

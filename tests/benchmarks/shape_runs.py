@@ -35,7 +35,7 @@ def bundle_name(bits: int) -> str:
 
 @dataclass(frozen=True)
 class Length:
-    """An utterance of the shape's runs, and the bars of the issue for its length (how many times as fast, int8 and fp32)."""
+    """An utterance of the shape's runs, and the bars for its length: how many times as fast bundles must be, at fp32 and int8."""
 
     seconds: int
     tokens: int
@@ -149,7 +149,7 @@ def _print_alone(candidates: Mapping[str, Candidate], timed: Mapping[str, Timed]
 
 
 def run_greedy(shape: Shape, length: Length, repeats: int) -> None:
-    """Beam 1, for which the issue has no bar."""
+    """Beam 1, for which there is no bar."""
     timed = time_interleaved(shape.candidates(1), [make_waveform(length.seconds)], length.tokens, repeats, shape.rng)
     title = f"{length.seconds} s of audio, {length.tokens} tokens, beam 1, {shape.threads} threads, {repeats} rounds (medians)"
     print_timings(title, timed, ESPNET, compare_ids(timed, ESPNET, (0, shape.model.eos)))
@@ -217,6 +217,6 @@ def run_steps(shape: Shape, length: Length, repeats: int) -> list[Bar]:
         print(f"  {bundle_name(bits):16s} " + ", ".join(f"token {place} {np.median(samples):.2f} ms" for place, samples in places))
         what = f"{bundle_name(bits)}: step at token {length.tokens} to token"
         bars.append(Bar(f"{what} 1 (one hypothesis)", ratio(last, first), 2.0, at_least=False))
-        print(f"  {what} 2 (full beam): {ratio(last, second)}")
+        bars.append(Bar(f"{what} 2 (the first full beam)", ratio(last, second), 2.0, at_least=False))
     print_bars("bars of steps", bars)
     return bars

@@ -1,5 +1,7 @@
 """The baselines decode what ESPnet decodes, and what is timed is what is said to be timed. Speeds are the benchmark's affair."""
 
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from tests.benchmarks.floor import Floor  # noqa: E402
 from tests.benchmarks.footprints import measure_sparse_layer  # noqa: E402
 from tests.benchmarks.fresh_process import measure_footprint  # noqa: E402
 from tests.benchmarks.interleave import Ratio, Timed, ratio, time_interleaved  # noqa: E402
+from tests.benchmarks.machine_watch import MachineWatch, tell_others  # noqa: E402
 from tests.benchmarks.shape_runs import packing_works, time_steps  # noqa: E402
 from tests.benchmarks.torch_cached import CachedTranslator, join_packed  # noqa: E402
 from tests.models.checkpoints import asr_config, random_state, write_checkpoint  # noqa: E402
@@ -152,6 +155,21 @@ def test_ids_are_compared_without_what_is_no_token() -> None:
     timed = {"one": Timed(samples, ((1, 2, 3),)), "two": Timed(samples, ((0, 1, 2, 3, 9),)), "three": Timed(samples, ((1, 5, 3),))}
     found = compare_ids(timed, "one", (0, 9))
     assert (found["two"], found["three"]) == ("identical", "different (2 of 3 in place)")
+
+
+def test_who_else_used_the_machine_is_counted(tmp_path: Path) -> None:
+    """Ticks of user, nice, system, idle, waiting, irq, soft irq and steal; 100 a second."""
+    second = os.sysconf("SC_CLK_TCK")
+    early, late = tmp_path / "early", tmp_path / "late"
+    early.write_text(f"cpu {10 * second} 0 0 {10 * second} 0 0 0 0 0 0\ncpu0 1 1 1 1\n")
+    late.write_text(f"cpu {12 * second} 0 {1 * second} {15 * second} 0 0 0 {2 * second} 0 0\ncpu0 1 1 1 1\n")
+    began, ended = MachineWatch.now(early), MachineWatch.now(late)
+    assert began is not None
+    assert ended is not None
+    assert ended.others_since(began) == pytest.approx(0.5, abs=0.02)  # 5 of 10 seconds, and next to nothing of them our own
+    assert MachineWatch.now(tmp_path / "missing") is None
+    assert "DO NOT TRUST" in tell_others(replace(began, busy_s=-1e9), "a part")
+    assert "DO NOT TRUST" not in tell_others(MachineWatch.now(), "a part")
 
 
 def test_a_sparse_layer_is_weighed_with_its_scales() -> None:

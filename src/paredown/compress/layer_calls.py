@@ -33,7 +33,7 @@ class Utterance:
 
 @dataclass(frozen=True, eq=False)
 class LayerCall:
-    """What a layer reads of one utterance: `rows` [rows, in], and the range of the call that each row is part of, `lows` and `highs` [rows].
+    """What a layer reads of one utterance: `rows` [rows, in]; `lows` and `highs` [rows]: the range of the call that each row is part of.
 
     `in` counts the weights of a channel in torch's order. An embedding reads ids; its rows are gradients of the loss at its output, and
     their ranges mean nothing. `source` is the very tensor that the layer was handed.
