@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from paredown.bundle.graph import Graph
+from paredown.bundle.graphs.graph import Graph
 from paredown.compress.tensors import Quantized, Tensor
 from paredown.runtime.bundle_files import Initializer
 

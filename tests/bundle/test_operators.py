@@ -10,14 +10,14 @@ from onnx import TensorProto
 
 torch = pytest.importorskip("torch")
 
-from paredown.bundle.graph import GraphBuilder, WeightLayout  # noqa: E402
+from paredown.bundle.graphs.graph import GraphBuilder, WeightLayout  # noqa: E402
 from paredown.bundle.write import write_bundle  # noqa: E402
 from paredown.compress.network import compress_model  # noqa: E402
 from paredown.models import Model, load_model  # noqa: E402
 from paredown.space.configuration import Configuration, Granularity, Kernel, Scheme  # noqa: E402
 from tests.bundle.models import make_model, shared_model  # noqa: E402
 from tests.bundle.optimized import BLOCKED_CONVOLUTION, PRODUCTS, Use, operators, optimized_graphs, uses_of_layers  # noqa: E402
-from tests.bundle.test_parity import STRUCTURES  # noqa: E402
+from tests.bundle.parity.test_gate import STRUCTURES  # noqa: E402
 
 KINDS = ("conformer", "legacy positions", "transformer", "e_branchformer", "concatenated")
 INT8, UINT8, FLOAT = TensorProto.INT8, TensorProto.UINT8, TensorProto.FLOAT

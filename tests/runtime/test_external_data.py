@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from paredown.bundle.graph import GraphBuilder, WeightLayout
+from paredown.bundle.graphs.graph import GraphBuilder, WeightLayout
 from paredown.runtime.external_data import _NESTED, check_external_data
 from tests.runtime.toy_bundle import make_decoder, make_encoder
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from paredown.bundle.architecture import Architecture
-from paredown.bundle.graph import IR_VERSION, OPSET, Graph
+from paredown.bundle.graphs.architecture import Architecture
+from paredown.bundle.graphs.graph import IR_VERSION, OPSET, Graph
 from paredown.bundle.memory import estimate_memory
 from paredown.bundle.pack import Packed, Stored
 from paredown.bundle.storage import BundleParts

@@ -14,7 +14,7 @@ with the allocator's own rounding up in them: the estimates lay 1.05 to 2 times 
 from collections.abc import Mapping
 from math import isqrt, prod
 
-from paredown.bundle.architecture import STRIDES, Architecture
+from paredown.bundle.graphs.architecture import STRIDES, Architecture
 from paredown.bundle.pack import Stored
 from paredown.compress.tensors import Quantized
 from paredown.runtime.audio_limits import MemoryNeed

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from paredown.bundle.kernels import choose_kernels
+from paredown.bundle.graphs.kernels import choose_kernels
 from paredown.compress.calibration import LayerRows
 from paredown.compress.compress import CompressedModel
 from paredown.compress.tensors import Quantized

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paredown.bundle.architecture import Architecture
-from paredown.bundle.ctc import build_ctc, find_ctc
-from paredown.bundle.decoder import build_decoder
-from paredown.bundle.encoder import build_encoder
-from paredown.bundle.graph import Graph, WeightLayout
-from paredown.bundle.kernels import choose_kernels, nbits_width
+from paredown.bundle.graphs.architecture import Architecture
+from paredown.bundle.graphs.ctc import build_ctc, find_ctc
+from paredown.bundle.graphs.decoder import build_decoder
+from paredown.bundle.graphs.encoder import build_encoder
+from paredown.bundle.graphs.graph import Graph, WeightLayout
+from paredown.bundle.graphs.kernels import choose_kernels, nbits_width
 from paredown.bundle.pack import Stored
 from paredown.compress.compress import CompressedModel
 from paredown.compress.tensors import Array, Quantized, Tensor, to_half

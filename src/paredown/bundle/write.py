@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paredown.bundle.architecture import read_architecture
 from paredown.bundle.folder import check_target, write_folder
+from paredown.bundle.graphs.architecture import read_architecture
 from paredown.bundle.manifest import graph_file, write_frontend, write_manifest, write_tokens
 from paredown.bundle.pack import pack
 from paredown.bundle.storage import assemble

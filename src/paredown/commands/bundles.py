@@ -12,7 +12,7 @@ from paredown.commands.printing import add_json, megabytes, print_json
 
 if TYPE_CHECKING:
     from paredown.bundle.forms import Form
-    from paredown.bundle.parity import ParityReport
+    from paredown.bundle.parity.gate import ParityReport
     from paredown.commands.calibrated import Prepared
     from paredown.models import Model
 

@@ -45,7 +45,7 @@ def prepare(model: "Model", configuration: Configuration, split: "Split | None",
 
     Raises BadInput if the calibrated method has no data, or if those cannot be used.
     """
-    from paredown.bundle.kernels import choose_kernels
+    from paredown.bundle.graphs.kernels import choose_kernels
     from paredown.bundle.outliers import find_outliers, with_fallbacks
     from paredown.commands.telling import Telling
     from paredown.compress.network import compress_model

@@ -22,7 +22,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.wav")
     parser.add_argument("--threads", type=positive, default=1, help="threads of onnxruntime (default 1)")
-    parser.add_argument("--target", choices=("cpu", "cuda"), default="cpu", help="where to run (cuda: bundles of kernel nbits, fp16 or fp32)")
+    parser.add_argument("--target", choices=("cpu", "cuda"), default="cpu", help="where to run (cuda: not kernel int8)")
     parser.add_argument("--nbest", type=positive, default=1, metavar="N", help="print the best N hypotheses with their scores")
     parser.add_argument("--beam-size", type=positive, metavar="N", help="hypotheses of the search (default: the bundle's own)")
     parser.add_argument("--ctc-weight", type=real, metavar="W", help="share of the CTC, 0 to 1 (default: the bundle's own)")

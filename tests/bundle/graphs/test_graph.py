@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from paredown.bundle.graph import Graph, GraphBuilder, WeightLayout
-from paredown.bundle.kernels import nbits_width
+from paredown.bundle.graphs.graph import Graph, GraphBuilder, WeightLayout
+from paredown.bundle.graphs.kernels import nbits_width
 from paredown.compress.quantize import quantize
 from paredown.compress.tensors import Quantized, Tensor
 from paredown.runtime.bundle_files import Initializer

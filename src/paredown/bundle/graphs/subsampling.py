@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paredown.bundle.architecture import STRIDES, EncoderArchitecture
-from paredown.bundle.graph import GraphBuilder
-from paredown.bundle.positions import count_rows
+from paredown.bundle.graphs.architecture import STRIDES, EncoderArchitecture
+from paredown.bundle.graphs.graph import GraphBuilder
+from paredown.bundle.graphs.positions import count_rows
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from paredown.bundle.parity import NOISE_LIMIT, Followed
-from paredown.bundle.parity_follow import Follower, ParityError
-from paredown.bundle.parity_run import OpenParts, Step, open_parts, products_of, script
+from paredown.bundle.parity.follow import Follower, ParityError
+from paredown.bundle.parity.gate import NOISE_LIMIT, Followed
+from paredown.bundle.parity.run import OpenParts, Step, open_parts, products_of, script
 from paredown.bundle.storage import BundleParts
 from paredown.compress.compress import CompressedModel
 from paredown.models.cached_decoder import CachedDecoder, call_linear

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from paredown.bundle.architecture import read_architecture  # noqa: E402
+from paredown.bundle.graphs.architecture import read_architecture  # noqa: E402
 from paredown.bundle.pack import pack  # noqa: E402
 from paredown.bundle.storage import BundleParts, assemble  # noqa: E402
 from paredown.bundle.write import write_bundle  # noqa: E402

@@ -11,11 +11,11 @@ from math import sqrt
 
 from onnx import TensorProto
 
-from paredown.bundle.architecture import Architecture, DecoderArchitecture
-from paredown.bundle.attention import attend
-from paredown.bundle.graph import MICROSOFT, Graph, GraphBuilder, WeightLayout
-from paredown.bundle.positions import encode_position
-from paredown.bundle.residual import Residual
+from paredown.bundle.graphs.architecture import Architecture, DecoderArchitecture
+from paredown.bundle.graphs.attention import attend
+from paredown.bundle.graphs.graph import MICROSOFT, Graph, GraphBuilder, WeightLayout
+from paredown.bundle.graphs.positions import encode_position
+from paredown.bundle.graphs.residual import Residual
 
 
 def build_decoder(architecture: Architecture, layout: WeightLayout, keep: Sequence[int]) -> Graph:

@@ -6,9 +6,9 @@ from math import sqrt
 
 import numpy as np
 
-from paredown.bundle.architecture import EncoderArchitecture
-from paredown.bundle.graph import MICROSOFT, GraphBuilder
-from paredown.bundle.positions import encode_positions, legacy_relative_positions, relative_positions
+from paredown.bundle.graphs.architecture import EncoderArchitecture
+from paredown.bundle.graphs.graph import MICROSOFT, GraphBuilder
+from paredown.bundle.graphs.positions import encode_positions, legacy_relative_positions, relative_positions
 
 _END = np.iinfo(np.int64).max
 

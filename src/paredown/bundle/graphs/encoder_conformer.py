@@ -1,9 +1,9 @@
 """The Conformer encoder: macaron feed-forwards, self-attention, convolution module."""
 
-from paredown.bundle.architecture import EncoderArchitecture
-from paredown.bundle.attention import RelativePositions, build_self_attention
-from paredown.bundle.graph import GraphBuilder
-from paredown.bundle.residual import Residual
+from paredown.bundle.graphs.architecture import EncoderArchitecture
+from paredown.bundle.graphs.attention import RelativePositions, build_self_attention
+from paredown.bundle.graphs.graph import GraphBuilder
+from paredown.bundle.graphs.residual import Residual
 
 
 def build_feed_forward(builder: GraphBuilder, architecture: EncoderArchitecture, x: str, path: str, factor: float = 1.0) -> str:

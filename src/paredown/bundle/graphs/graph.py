@@ -21,10 +21,10 @@ import onnx
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from onnx import TensorProto, helper
 
-from paredown.bundle.architecture import Activation
-from paredown.bundle.blocked_product import DOMAIN as FUNCTIONS
-from paredown.bundle.blocked_product import BlockedProduct
-from paredown.bundle.precision import place_casts
+from paredown.bundle.graphs.architecture import Activation
+from paredown.bundle.graphs.blocked_product import DOMAIN as FUNCTIONS
+from paredown.bundle.graphs.blocked_product import BlockedProduct
+from paredown.bundle.graphs.precision import place_casts
 from paredown.runtime.bundle_files import ROUNDING, Form, Initializer
 from paredown.space.configuration import Kernel
 

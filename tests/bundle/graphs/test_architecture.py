@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from paredown.bundle.architecture import LEAST_FRAMES, read_architecture
+from paredown.bundle.graphs.architecture import LEAST_FRAMES, read_architecture
 from paredown.errors import BadInput
 
 torch = pytest.importorskip("torch")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from paredown.bundle.parity_products import Product
-from paredown.bundle.parity_rounding import (
+from paredown.bundle.parity.products import Product
+from paredown.bundle.parity.rounding import (
     Doubles,
     Layer,
     Rounded,

@@ -1,10 +1,10 @@
 """The Transformer encoder's block."""
 
-from paredown.bundle.architecture import EncoderArchitecture
-from paredown.bundle.attention import RelativePositions, build_self_attention
-from paredown.bundle.encoder_conformer import build_feed_forward
-from paredown.bundle.graph import GraphBuilder
-from paredown.bundle.residual import Residual
+from paredown.bundle.graphs.architecture import EncoderArchitecture
+from paredown.bundle.graphs.attention import RelativePositions, build_self_attention
+from paredown.bundle.graphs.encoder_conformer import build_feed_forward
+from paredown.bundle.graphs.graph import GraphBuilder
+from paredown.bundle.graphs.residual import Residual
 
 
 def build_transformer_block(

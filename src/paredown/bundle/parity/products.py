@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from paredown.bundle.graph import Graph
+from paredown.bundle.graphs.graph import Graph
 from paredown.runtime.bundle_files import Form, Initializer
 from paredown.runtime.session import Graph as OpenGraph
 from paredown.runtime.weights import Array

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-import paredown.bundle.precision as precision
-from paredown.bundle.architecture import read_architecture
-from paredown.bundle.graph import Graph, GraphBuilder, WeightLayout
+import paredown.bundle.graphs.precision as precision
+from paredown.bundle.graphs.architecture import read_architecture
+from paredown.bundle.graphs.graph import Graph, GraphBuilder, WeightLayout
+from paredown.bundle.graphs.positions import encode_positions
 from paredown.bundle.pack import Stored
-from paredown.bundle.positions import encode_positions
 from paredown.bundle.storage import BundleParts, assemble
 from paredown.compress.quantize import quantize
 from paredown.compress.tensors import Tensor
@@ -24,7 +24,7 @@ torch = pytest.importorskip("torch")
 
 from paredown.compress.network import compress_model, state_of  # noqa: E402
 from tests.bundle.models import make_model, shared_model  # noqa: E402
-from tests.bundle.test_parity import STRUCTURES  # noqa: E402
+from tests.bundle.parity.test_gate import STRUCTURES  # noqa: E402
 
 HALF = Scheme(kernel="fp16")
 

@@ -1,10 +1,10 @@
 """The E-Branchformer encoder's block: self-attention and a convolutional gating MLP side by side, merged by a depthwise convolution."""
 
-from paredown.bundle.architecture import EncoderArchitecture
-from paredown.bundle.attention import RelativePositions, build_self_attention
-from paredown.bundle.encoder_conformer import as_rows, build_depthwise, build_feed_forward
-from paredown.bundle.graph import GraphBuilder
-from paredown.bundle.residual import Residual
+from paredown.bundle.graphs.architecture import EncoderArchitecture
+from paredown.bundle.graphs.attention import RelativePositions, build_self_attention
+from paredown.bundle.graphs.encoder_conformer import as_rows, build_depthwise, build_feed_forward
+from paredown.bundle.graphs.graph import GraphBuilder
+from paredown.bundle.graphs.residual import Residual
 
 
 def build_e_branchformer_block(

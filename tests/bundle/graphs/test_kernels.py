@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from paredown.bundle.kernels import NBITS_WIDTHS, choose_kernels, nbits_width
+from paredown.bundle.graphs.kernels import NBITS_WIDTHS, choose_kernels, nbits_width
 from paredown.space.configuration import Configuration, Kernel, Scheme
 from paredown.space.inventory import Inventory, LayerInfo
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from paredown.bundle.graph import Graph, GraphBuilder, WeightLayout
+from paredown.bundle.graphs.graph import Graph, GraphBuilder, WeightLayout
 from paredown.compress.quantize import quantize
 from paredown.compress.tensors import Tensor
 from paredown.runtime import session as sessions

@@ -3,7 +3,7 @@
 First the graphs are built in fp32 over the very tensors that the bundle stores, packed, unpacked and expanded by the runtime, and compared
 from end to end with ESPnet's network of the same dequantized weights. Then, where a layer is computed by another kernel than fp32, the
 graphs that the bundle gets are followed layer by layer, with the rounding of activations that their kernels do
-(`paredown.bundle.parity_follow`), and compared from end to end as far as that goes. What that rounding does to the quality is measured
+(`paredown.bundle.parity.follow`), and compared from end to end as far as that goes. What that rounding does to the quality is measured
 on the bundle itself.
 """
 
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paredown.bundle.architecture import read_architecture
-from paredown.bundle.parity_follow import ParityError
-from paredown.bundle.parity_run import OpenParts, open_parts, script
+from paredown.bundle.graphs.architecture import read_architecture
+from paredown.bundle.parity.follow import ParityError
+from paredown.bundle.parity.run import OpenParts, open_parts, script
 from paredown.bundle.storage import BundleParts, assemble
 from paredown.compress.compress import CompressedModel
 
@@ -91,7 +91,7 @@ def check_parity(model: "Model", compressed: CompressedModel, waveforms: Sequenc
 
     Raises ParityError if a difference exceeds its limit, naming the layer where it begins; BadInput if the graphs do not cover the model.
     """
-    from paredown.bundle.parity_kernels import check_kernels
+    from paredown.bundle.parity.kernels import check_kernels
     from paredown.compress.network import dense_network
 
     examples = [np.asarray(model.features(waveform)) for waveform in waveforms or _noise(model.frontend.sample_rate_hz)]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from paredown.bundle.graph import GraphBuilder
+from paredown.bundle.graphs.graph import GraphBuilder
 
 
 @dataclass

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from paredown.bundle.parity_rounding import (
+from paredown.bundle.parity.rounding import (
     Layer,
     multiply_blocks,
     multiply_codes,

@@ -7,9 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from paredown.bundle.parity_follow import Follower, ParityError, original_path  # noqa: E402
-from paredown.bundle.parity_products import Product  # noqa: E402
-from paredown.bundle.parity_rounding import Layer, multiply_codes, multiply_codes_saturating, round_activations  # noqa: E402
+from paredown.bundle.parity.follow import Follower, ParityError, original_path  # noqa: E402
+from paredown.bundle.parity.products import Product  # noqa: E402
+from paredown.bundle.parity.rounding import Layer, multiply_codes, multiply_codes_saturating, round_activations  # noqa: E402
 from paredown.compress.quantize import quantize  # noqa: E402
 
 PATH = "encoder.encoders.0.feed_forward.w_1"

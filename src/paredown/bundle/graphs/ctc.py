@@ -1,7 +1,7 @@
 """The CTC graph: encoder states to the log posteriors of the output tokens, for joint and for greedy CTC decoding."""
 
-from paredown.bundle.architecture import Architecture
-from paredown.bundle.graph import Graph, GraphBuilder, WeightLayout
+from paredown.bundle.graphs.architecture import Architecture
+from paredown.bundle.graphs.graph import Graph, GraphBuilder, WeightLayout
 from paredown.space.inventory import Inventory
 
 

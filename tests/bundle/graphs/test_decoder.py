@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from paredown.bundle.architecture import read_architecture  # noqa: E402
+from paredown.bundle.graphs.architecture import read_architecture  # noqa: E402
 from paredown.bundle.storage import BundleParts, assemble  # noqa: E402
 from paredown.compress.network import compress_model, state_of  # noqa: E402
 from paredown.space.configuration import Configuration, Scheme  # noqa: E402

@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
-from paredown.bundle.graph import Graph, GraphBuilder, WeightLayout
-from paredown.bundle.positions import ascending_positions, encode_position, encode_positions, legacy_relative_positions, relative_positions
+from paredown.bundle.graphs.graph import Graph, GraphBuilder, WeightLayout
+from paredown.bundle.graphs.positions import (
+    ascending_positions,
+    encode_position,
+    encode_positions,
+    legacy_relative_positions,
+    relative_positions,
+)
 from tests.bundle.sessions import run
 
 torch = pytest.importorskip("torch")

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from paredown.bundle.architecture import LEAST_FRAMES, EncoderArchitecture
-from paredown.bundle.graph import Graph, GraphBuilder, WeightLayout
+from paredown.bundle.graphs.architecture import LEAST_FRAMES, EncoderArchitecture
+from paredown.bundle.graphs.graph import Graph, GraphBuilder, WeightLayout
+from paredown.bundle.graphs.subsampling import build_subsampling, output_path
 from paredown.bundle.storage import channels_last
-from paredown.bundle.subsampling import build_subsampling, output_path
 from paredown.compress.quantize import quantize
 from paredown.compress.tensors import Tensor
 from tests.bundle.sessions import count_operators, run, shapes

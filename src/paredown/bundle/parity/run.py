@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paredown.bundle.pack import pack
-from paredown.bundle.parity_products import Product, WatchedGraph, find_products, show_products
+from paredown.bundle.parity.products import Product, WatchedGraph, find_products, show_products
 from paredown.bundle.storage import BundleParts
 from paredown.runtime.decoder import DecoderSteps
 from paredown.runtime.weights import Weights

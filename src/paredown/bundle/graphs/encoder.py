@@ -3,15 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
 
-from paredown.bundle.architecture import Architecture, EncoderArchitecture
-from paredown.bundle.attention import RelativePositions, project_positions
-from paredown.bundle.encoder_conformer import build_conformer_block
-from paredown.bundle.encoder_e_branchformer import build_e_branchformer_block
-from paredown.bundle.encoder_transformer import build_transformer_block
-from paredown.bundle.graph import Graph, GraphBuilder, WeightLayout
-from paredown.bundle.positions import ascending_positions, encode_positions
-from paredown.bundle.residual import Residual
-from paredown.bundle.subsampling import build_subsampling, scale_path
+from paredown.bundle.graphs.architecture import Architecture, EncoderArchitecture
+from paredown.bundle.graphs.attention import RelativePositions, project_positions
+from paredown.bundle.graphs.encoder_conformer import build_conformer_block
+from paredown.bundle.graphs.encoder_e_branchformer import build_e_branchformer_block
+from paredown.bundle.graphs.encoder_transformer import build_transformer_block
+from paredown.bundle.graphs.graph import Graph, GraphBuilder, WeightLayout
+from paredown.bundle.graphs.positions import ascending_positions, encode_positions
+from paredown.bundle.graphs.residual import Residual
+from paredown.bundle.graphs.subsampling import build_subsampling, scale_path
 
 _Block = Callable[[GraphBuilder, EncoderArchitecture, Residual, str, RelativePositions | None, int], None]
 _BLOCKS: Mapping[str, _Block] = {

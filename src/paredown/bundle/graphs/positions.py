@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from paredown.bundle.graph import GraphBuilder
+from paredown.bundle.graphs.graph import GraphBuilder
 
 
 def inverse_wavelengths(width: int) -> NDArray[np.float32]:
@@ -26,7 +26,10 @@ def encode_positions(builder: GraphBuilder, positions: str, width: int) -> str:
 
 
 def encode_position(builder: GraphBuilder, position: str, width: int) -> str:
-    """One position an utterance, int64 [utterances, 1, 1] -> float32 [utterances, 1, width], in fewer nodes than `encode_positions`: it runs at every decoder step."""
+    """One position an utterance, int64 [utterances, 1, 1] -> float32 [utterances, 1, width].
+
+    In fewer nodes than `encode_positions`: it runs at every decoder step.
+    """
     both = builder.constant(np.repeat(inverse_wavelengths(width), 2), np.float32)
     angles = builder.node("Mul", [builder.node("Cast", [position], to=TensorProto.FLOAT), both])
     even = builder.constant(np.arange(width) % 2 == 0, np.bool_)

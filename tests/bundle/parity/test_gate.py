@@ -9,11 +9,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import paredown.bundle.parity as parity  # noqa: E402
-import paredown.bundle.parity_kernels as parity_kernels  # noqa: E402
-from paredown.bundle.architecture import STRIDES  # noqa: E402
-from paredown.bundle.parity import ParityError, ParityReport, check_parity  # noqa: E402
-from paredown.bundle.parity_run import OpenParts, open_parts, products_of  # noqa: E402
+import paredown.bundle.parity.gate as parity  # noqa: E402
+import paredown.bundle.parity.kernels as parity_kernels  # noqa: E402
+from paredown.bundle.graphs.architecture import STRIDES  # noqa: E402
+from paredown.bundle.parity.gate import ParityError, ParityReport, check_parity  # noqa: E402
+from paredown.bundle.parity.run import OpenParts, open_parts, products_of  # noqa: E402
 from paredown.bundle.storage import BundleParts, assemble  # noqa: E402
 from paredown.compress.compress import CompressedModel  # noqa: E402
 from paredown.compress.network import compress_model  # noqa: E402
