@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-import sys
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self, TypeGuard, get_args
 
 from paredown.space.inventory import GROUPS
 
 MIN_BITS, MAX_BITS = 2, 8
+_LARGEST_BONUS = 1e3  # of a token; scores are float32
+BLOCKS = (16, 32, 64, 128, 256)  # those of onnxruntime's MatMulNBits
 Kernel = Literal["fp32", "int8", "nbits", "fp16"]
 Granularity = Literal["channel", "tensor"]
 Method = Literal["rtn", "gptq"]
@@ -37,8 +38,8 @@ class Scheme:
         for name, known in choices:
             if getattr(self, name) not in get_args(known):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(known))}, got {getattr(self, name)!r}")
-        if not _is_whole(self.block) or self.block < 16 or self.block & (self.block - 1):
-            raise ValueError(f"block must be a power of two of at least 16, got {self.block!r}")
+        if not _is_whole(self.block) or self.block not in BLOCKS:
+            raise ValueError(f"block must be one of {', '.join(map(str, BLOCKS))}, got {self.block!r}")
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class Decode:
     def __post_init__(self) -> None:
         if not _is_whole(self.beam_size) or self.beam_size < 1:
             raise ValueError(f"beam size must be a whole number of at least 1, got {self.beam_size!r}")
-        if not _is_number(self.length_bonus) or not abs(self.length_bonus) <= sys.float_info.max:
-            raise ValueError(f"length bonus must be a finite number, got {self.length_bonus!r}")
+        if not _is_number(self.length_bonus) or not abs(self.length_bonus) <= _LARGEST_BONUS:
+            raise ValueError(f"length bonus must be a number within {_LARGEST_BONUS:g} of 0, got {self.length_bonus!r}")
         if not _is_number(self.ctc_weight) or not 0.0 <= self.ctc_weight <= 1.0:
             raise ValueError(f"CTC weight must lie in [0, 1], got {self.ctc_weight!r}")
         for name in ("length_bonus", "ctc_weight"):

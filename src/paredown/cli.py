@@ -1,6 +1,7 @@
 """The command line: parse, call, print. Exit code 0, 1 (failed) or 2 (bad input, one line on stderr)."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from paredown.commands import COMMANDS
 from paredown.errors import BadInput
 
 MODELS_EXTRA = ("torch", "espnet", "espnet2", "yaml", "librosa", "torch_complex", "typeguard", "humanfriendly")
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 INSTALL = "pip install 'paredown[models]', then pip install --no-deps espnet==202511"
 
 
@@ -50,6 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output (head, less) went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        print(f"paredown: {error.filename or 'a file'} cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

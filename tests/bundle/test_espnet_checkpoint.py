@@ -156,6 +156,24 @@ def test_statistics_stand_in_for_a_file_that_is_gone(tmp_path: Path) -> None:
     assert (folder / "feats_stats.npz").read_bytes() == (tmp_path / "model" / "feats_stats.npz").read_bytes()
 
 
+@pytest.mark.parametrize("way", ["path", "up", "link"])
+def test_a_config_copies_no_file_from_outside_the_models_folder(way: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("mine")
+    model = st_model(tmp_path / "model")
+    written = {"path": str(tmp_path / "secret"), "up": "../secret", "link": "link"}[way]
+    (tmp_path / "model" / "link").symlink_to(tmp_path / "secret")
+    model.config["src_bpemodel"] = model.config["normalize_conf"]["stats_file"] = written
+    folder = write_espnet(model, compress(model), tmp_path / "out")
+    assert all(path.read_bytes() != b"mine" for path in folder.iterdir())
+    assert yaml.safe_load((folder / "config.yaml").read_text())["src_bpemodel"] == written
+    np.testing.assert_allclose(GlobalMVN(folder / "feats_stats.npz").mean, model.network.normalize.mean, rtol=1e-6)
+    (tmp_path / "model" / "bpe.model").rename(tmp_path / "elsewhere")
+    model.config["bpemodel"] = str(tmp_path / "elsewhere")
+    with pytest.raises(BadInput, match=r"copied from the model's own folder only, got .*: put it there as bpe\.model"):
+        write_espnet(model, compress(model), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
 @pytest.mark.parametrize(
     ("conf", "expected"),
     [

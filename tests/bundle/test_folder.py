@@ -68,10 +68,41 @@ def test_a_write_that_fails_leaves_the_old_folder_and_nothing_else(fault: str, t
         monkeypatch.setattr(folder.os, "fsync", fail)
     else:
         monkeypatch.setattr(Path, "rename", fail_to_arrive)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(BadInput, match=r"folder cannot be written: No space left on device$"):
         write_folder(target, NEW)
     assert content(target) == OLD
     assert os.listdir(target.parent) == ["folder"]
+
+
+@pytest.mark.usefixtures("no_swap")
+def test_a_folder_that_cannot_be_put_aside_leaves_nothing_beside_it(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(BadInput, match="cannot be written: Device or resource busy"):
+        write_folder(target, NEW)
+    assert content(target) == OLD
+    assert os.listdir(target.parent) == ["folder"]
+
+
+@pytest.mark.parametrize("name", [".", "../here", "inside/.."])
+def test_the_current_directory_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(BadInput, match=r"here, which is the current directory: name a new folder in it"):
+        check_target(Path(name), "a bundle", lambda _: None, force=True)
+
+
+def test_a_mount_point_is_refused() -> None:
+    with pytest.raises(BadInput, match="which is a mount point"):
+        check_target(Path("/proc"), "a bundle", lambda _: None, force=True)
+
+
+def test_a_path_with_dots_is_the_folder_that_it_leads_to(target: Path) -> None:
+    (target.parent / "other").mkdir()
+    write_folder(target.parent / "other" / ".." / "folder", NEW)
+    assert content(target) == NEW
 
 
 def test_replacing_a_link_leaves_what_it_leads_to(target: Path) -> None:

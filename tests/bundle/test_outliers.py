@@ -31,12 +31,12 @@ HYPOTHESES = ((2, 3, 4, 5), (3, 4))
 
 def utterances(model: Model, count: int = 3) -> list[Utterance]:
     rng = np.random.default_rng(0)
-    waveforms = [rng.normal(0, 0.1, 16_000 + 3_000 * number).astype(np.float32) for number in range(count)]
-    return [Utterance(model.features(waveform).numpy(), HYPOTHESES) for waveform in waveforms]
+    shapes = ((70 + 20 * number, model.frontend.n_mels) for number in range(count))
+    return [Utterance(2 * rng.standard_normal(shape, dtype=np.float32), HYPOTHESES) for shape in shapes]
 
 
 def planted(norm: str, paths: tuple[str, ...], unit: int = 5, times: float = 100.0) -> Model:
-    """The shared model with one unit of a normalization a hundred times as large, whose weights behind it are the smallest that 8 bits hold.
+    """The shared model with one unit of a normalization a hundred times as large, and weights behind it as small as 8 bits hold them.
 
     So it counts about as much as any other unit, and its weights are rounded without an error: what is left is the activations' doing.
     """

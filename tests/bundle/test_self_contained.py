@@ -11,6 +11,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import paredown.bundle.self_contained as self_contained  # noqa: E402
+from paredown.bundle.parity.gate import ParityError  # noqa: E402
 from paredown.bundle.provenance import check_provenance  # noqa: E402
 from paredown.bundle.self_contained import write_self_contained  # noqa: E402
 from paredown.bundle.write import write_bundle  # noqa: E402
@@ -18,6 +20,7 @@ from paredown.compress.network import compress_model  # noqa: E402
 from paredown.errors import BadInput  # noqa: E402
 from paredown.models import Model  # noqa: E402
 from paredown.runtime.bundle_files import read_manifest  # noqa: E402
+from paredown.runtime.seal import seal  # noqa: E402
 from paredown.runtime.session import Graph  # noqa: E402
 from paredown.runtime.translator import Translator  # noqa: E402
 from paredown.space.configuration import Configuration, Scheme  # noqa: E402
@@ -202,6 +205,10 @@ def test_only_what_paredown_wrote_is_replaced(tmp_path: Path) -> None:
         write_self_contained(bundle, bundle, force=True)
     with pytest.raises(BadInput, match=r"it also holds notes\.txt"):
         check_provenance(folder, "self-contained")
+    (folder / "notes.txt").unlink()
+    (folder / "paredown.json").write_bytes(seal({"form": "self-contained", "schema": 2, "files": {}}).encode())
+    with pytest.raises(BadInput, match="it has schema 2, and 1 is the one that is known here"):
+        write_self_contained(bundle, folder, force=True)
 
 
 def test_a_bundle_that_was_changed_is_refused(tmp_path: Path) -> None:
@@ -210,5 +217,26 @@ def test_a_bundle_that_was_changed_is_refused(tmp_path: Path) -> None:
     data[100] ^= 1
     (bundle / "weights.bin").write_bytes(data)
     with pytest.raises(BadInput, match=r"weights\.bin was changed"):
+        write_self_contained(bundle, tmp_path / "plain")
+    assert not (tmp_path / "plain").exists()
+
+
+@pytest.mark.parametrize("faulty", ["encoder.onnx", "decoder.onnx"])
+def test_graphs_that_are_filled_wrongly_are_refused(faulty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = make_bundle(tmp_path, shared_model(), 4)
+    inputs = {"encoder.onnx": "features", "decoder.onnx": "tokens"}
+
+    def fill_wrongly(model: onnx.ModelProto, *arguments: Any) -> None:
+        fill_graph(model, *arguments)
+        if inputs[faulty] in {value.name for value in model.graph.input}:
+            uint8 = [tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.UINT8]
+            planes = [tensor for tensor in uint8 if len(tensor.raw_data) > 8]
+            data = bytearray(planes[-1].raw_data)
+            data[0] ^= 1  # one bit of one code
+            planes[-1].raw_data = bytes(data)
+
+    fill_graph = self_contained.fill_graph
+    monkeypatch.setattr(self_contained, "fill_graph", fill_wrongly)
+    with pytest.raises(ParityError, match=f"bit for bit; {faulty} does not"):
         write_self_contained(bundle, tmp_path / "plain")
     assert not (tmp_path / "plain").exists()

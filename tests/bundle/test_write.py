@@ -93,6 +93,22 @@ def test_a_bundle_of_another_schema_and_a_damaged_one_can_be_replaced(tmp_path: 
     assert content(target) == before
 
 
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_file_that_is_not_the_bundles_is_not_deleted_with_it(folder: bool, tmp_path: Path) -> None:
+    target = write_bundle(shared_model(), compressed(4), tmp_path / "bundle", about={"trial": 3})
+    assert json.loads((target / "measurements.json").read_text()) == {"trial": 3}
+    write_bundle(shared_model(), compressed(4), target, force=True)
+    assert not (target / "measurements.json").exists()
+    mine = target / "notes"
+    if folder:
+        mine.mkdir()
+    else:
+        mine.write_text("mine")
+    with pytest.raises(BadInput, match=r"which is neither: it also holds notes$"):
+        write_bundle(shared_model(), compressed(5), target, force=True)
+    assert mine.exists()
+
+
 def test_a_bundle_is_replaced_only_by_force(tmp_path: Path) -> None:
     target = write_bundle(shared_model(), compressed(4), tmp_path / "bundle")
     before = content(target)

@@ -1,6 +1,9 @@
 """`convert` as a user types it: kernels, decoding, the forms of the output, and flags that contradict each other."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +75,11 @@ def test_flags_change_a_configuration_file(model: str, tmp_path: Path) -> None:
         ("--self-contained --as espnet", "not allowed with"),
         ("--bits 4 --configuration x.json", "not allowed with"),
         ("--configuration x.json", "x.json cannot be read"),
+        ("--bits 4 --beam-size 100000", "beam size must lie in [1, 14] (the vocabulary), got 100000"),
+        ("--as espnet --bits 4 --kernel fp32", "--as espnet writes no kernels and no decoding, got --kernel fp32"),
+        ("--as espnet --beam-size 3 --ctc-weight 0", "got --beam-size 3, --ctc-weight 0.0"),
+        ("--data x.jsonl", "--data is for --method gptq and for layers in int8"),
+        ("--bits 4 --kernel fp32 --data x.jsonl", "got x.jsonl for neither"),
     ],
 )
 def test_flags_that_contradict_are_refused(
@@ -79,6 +87,37 @@ def test_flags_that_contradict_are_refused(
 ) -> None:
     assert message in refused(["convert", model, *flags.split(), "-o", str(tmp_path / "out")], capsys)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_configuration_nested_too_deep_is_refused(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for text in ("[" * 100_000, '{"configuration":' + "[" * 900 + "]" * 900 + "}"):
+        (tmp_path / "deep.json").write_text(text)
+        line = refused(["convert", model, "--configuration", str(tmp_path / "deep.json"), "-o", str(tmp_path / "out")], capsys)
+        assert "deep.json is no configuration" in line
+
+
+@pytest.mark.parametrize(("flags", "blocks"), [((), 1), (("--self-contained",), 40), (("--as", "espnet"), 40)])
+def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(model: str, flags: tuple[str, ...], blocks: int, tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    limit = blocks * 1024
+    program = f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); import paredown.cli as cli; "
+    command = [sys.executable, "-c", program + "sys.exit(cli.main(sys.argv[1:]))", "convert", model, *flags, "-o", str(tmp_path / "out")]
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "scratch"), "PYTHONDONTWRITEBYTECODE": "1"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 2, ended.stderr
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("paredown: ")
+    assert line.endswith("cannot be written: File too large")
+    assert {path.name for path in tmp_path.rglob("*")} <= {"scratch", ".ses"}  # the latter is onnxruntime's
+
+
+def test_the_current_directory_is_refused_before_the_model_is_loaded(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(paredown.models, "load_model", None)
+    assert "which is the current directory" in refused(["convert", model, "-o", "."], capsys)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_self_contained_folder_is_loaded_by_onnxruntime(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

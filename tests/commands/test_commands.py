@@ -126,6 +126,7 @@ def test_a_study_from_run_to_export(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert first["measurements"]["quality"]["value"] == 0
     assert main(["export", folder, "--pick", "smallest", "-o", str(tmp_path / "pick"), "--json"]) == 0
     exported = printed(capsys)
+    assert json.loads((tmp_path / "pick" / "measurements.json").read_text())["trial"] == exported["trial"]
     sizes = {point["trial"]: point["values"]["size_bytes"] for point in points}
     assert exported["size_bytes"] == min(sizes.values())
     assert main(["export", folder, "--pick", "smallest", "--self-contained", "-o", str(tmp_path / "plain"), "--json"]) == 0

@@ -122,6 +122,10 @@ def test_a_file_that_cannot_be_translated_does_not_stop_the_others(place: Path, 
         (["--nbest", "0"], "at least 1, got '0'"),
         (["--maxlenratio", "nan"], "must be finite, got 'nan'"),
         (["--length-bonus", "inf"], "must be finite, got 'inf'"),
+        (["--memory-limit", "1e308"], "--memory-limit must be at most 1e+09 GB, got 1e+308"),
+        (["--length-bonus", "1e38"], "length_bonus must lie within 1000 of 0, got 1e+38"),
+        (["--minlenratio", "1e308"], "minlenratio must lie within 1e+06 of 0"),
+        (["--threads", "100000000000"], "threads must be a whole number in [1, "),
         (["--memory-limit", "0"], "memory limit must leave room"),
         (["--memory-limit", "-1"], "memory limit must leave room"),
     ],
@@ -139,3 +143,16 @@ def test_the_memory_limit_can_be_raised(place: Path, capsys: pytest.CaptureFixtu
     capsys.readouterr()
     assert translate(place, "--memory-limit", "0.00005") == 2
     assert "to be decoded in 5e-05 GB (the memory limit), got 0.5 s" in capsys.readouterr().err
+
+
+def test_a_search_that_finds_nothing_is_told(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert translate(place, "--minlenratio", "-1000", files=("0.wav",)) == 0
+    captured = capsys.readouterr()
+    assert captured.err == f"paredown: note: no hypothesis reached the smallest length (--minlenratio -1000): {place / '0.wav'}\n"
+    assert captured.out == "\n"
+
+
+def test_no_times_are_no_table(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert translate(place, "--timings", files=("missing.wav",)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "missing.wav" in line

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from paredown.compress.compress import CompressedModel, compress
+from paredown.compress.calibration import Calibration, LayerMoment
+from paredown.compress.compress import CalibratedOn, CompressedModel, compress
+from paredown.compress.gptq import quantize_calibrated
 from paredown.compress.quantize import quantize
 from paredown.compress.tensors import Quantized
 from paredown.errors import BadInput
@@ -142,3 +144,46 @@ def test_weights_that_do_not_fit_the_inventory_are_refused() -> None:
     state = weights() | {"decoder.output_layer.weight": np.zeros((6, 9), np.float32)}
     with pytest.raises(ValueError, match=r"decoder.output_layer.weight must hold 54 numbers as \(9, 6\)"):
         compress(state, INVENTORY, GROUPS, Configuration())
+
+
+def calibration() -> Calibration:
+    """Moments of the feed-forwards, none of the convolution and the output layer."""
+    inputs = np.random.default_rng(1).standard_normal((50, 6), dtype=np.float32)
+    return Calibration((LayerMoment(FEED_FORWARD, inputs.T @ inputs / 50),), (), "abc", 50)
+
+
+CALIBRATED = Configuration(
+    bits=tuple((layer.path, 3) for layer in LAYERS), sparsity=(("decoder.feed_forward", 0.4),), scheme=Scheme(method="gptq")
+)
+
+
+def test_the_calibrated_method_weighs_every_layer_by_its_moment() -> None:
+    found, state = compress(weights(), INVENTORY, GROUPS, CALIBRATED, calibration=calibration()), weights()
+    for layer in LAYERS:
+        name = f"{layer.path}.weight"
+        tensor = found.tensors[name]
+        assert isinstance(tensor, Quantized)
+        direct = quantize_calibrated(state[name], 3, calibration().moment(layer.path), mask=tensor.mask)
+        assert np.array_equal(tensor.codes, direct.codes)
+        assert np.array_equal(tensor.scales, direct.scales)
+        assert (tensor.mask is not None) == (layer.path in FEED_FORWARD)
+    assert found.calibrated_on == CalibratedOn("abc", 50)
+
+
+def test_a_memo_keeps_methods_apart_and_no_masked_layer() -> None:
+    memo: dict = {}
+    for _ in range(2):
+        compress(weights(), INVENTORY, GROUPS, CALIBRATED, memo, calibration())
+    assert set(memo) == {("encoder.embed.conv.0", 3, "channel", "gptq"), ("decoder.output_layer", 3, "channel", "gptq")}
+    nearest = compress(weights(), INVENTORY, GROUPS, Configuration(bits=CALIBRATED.bits), memo)
+    assert np.array_equal(nearest.tensors["decoder.output_layer.weight"].codes, quantize(weights()["decoder.output_layer.weight"], 3).codes)
+    assert len(memo) == 2 + len(LAYERS)
+    assert nearest.calibrated_on is None
+
+
+def test_the_calibrated_method_needs_a_calibration() -> None:
+    with pytest.raises(BadInput, match=r"method gptq needs a calibration .*, got none") as caught:
+        compress(weights(), INVENTORY, GROUPS, CALIBRATED)
+    assert "\n" not in str(caught.value)
+    nothing = compress(weights(), INVENTORY, GROUPS, Configuration(scheme=Scheme(method="gptq")), calibration=calibration())
+    assert nothing.calibrated_on is None  # there is no layer that it would tell anything about

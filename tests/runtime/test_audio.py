@@ -1,3 +1,4 @@
+import os
 import tracemalloc
 import warnings
 from math import gcd
@@ -124,6 +125,26 @@ def test_bad_files_get_one_line_that_names_them(tmp_path: Path, kind: str) -> No
 def test_bad_waveforms_are_refused(waveform: NDArray[np.float64], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         check_waveform(waveform, "waveform")
+
+
+@pytest.mark.filterwarnings("error")
+def test_half_precision_and_sums_beyond_float64_warn_of_nothing() -> None:
+    halves = np.array([0.5, -60_000.0], np.float16)
+    np.testing.assert_array_equal(check_waveform(halves, "w"), halves.astype(np.float32))
+    np.testing.assert_array_equal(check_waveform(np.full((3, 2), 60_000, np.float16), "w"), np.full(3, 60_000, np.float16))
+    with pytest.raises(BadInput, match="finite"):
+        check_waveform(np.full((2, 2), 1e308), "w")
+
+
+def test_what_is_no_regular_file_is_said(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, kind in ((tmp_path, "a folder"), (Path("/dev/zero"), "a device or pipe"), (tmp_path / "pipe", "a device or pipe")):
+        with pytest.raises(BadInput, match=f"a regular file, got {path}: {kind}"):
+            read_audio(path, 16_000)
+    with pytest.raises(BadInput, match="nothing there"):
+        read_audio(tmp_path / "missing.wav", 16_000)
+    with pytest.raises(BadInput, match="File name too long"):
+        read_audio(tmp_path / ("x" * 300), 16_000)
 
 
 def test_integers_are_scaled_and_channels_averaged() -> None:

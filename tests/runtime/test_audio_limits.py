@@ -30,8 +30,8 @@ def test_numbers_of_the_first_papers_shape() -> None:
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "1", None, True, 2.0**60])
 @pytest.mark.parametrize("name", ["frame_bytes", "frame_pair_bytes", "node_bytes", "frames_per_state"])
 def test_other_numbers_are_refused(name: str, value: object) -> None:
-    numbers = {"frame_bytes": 1, "frame_pair_bytes": 1.5, "node_bytes": 0, "frames_per_state": 4}
-    assert MemoryNeed.from_json(numbers).of(2, 3) == 8
+    numbers = {"frame_bytes": 1, "frame_pair_bytes": 1.5, "node_bytes": 1, "frames_per_state": 4}
+    assert MemoryNeed.from_json(numbers).of(2, 3) == 11
     with pytest.raises(ValueError, match=rf"memory\.{name} must be"):
         MemoryNeed.from_json({**numbers, name: value})
     with pytest.raises(TypeError):
@@ -52,3 +52,19 @@ def test_audio_outside_the_limits_is_refused(samples: int, message: str) -> None
         LIMITS.check_samples(samples, "a.wav")
     LIMITS.check_samples(800, "a.wav")
     LIMITS.check_samples(160_000, "a.wav")
+
+
+@pytest.mark.parametrize("name", ["frame_bytes", "node_bytes"])
+def test_a_bundle_cannot_say_that_audio_takes_nothing(name: str) -> None:
+    numbers = {"frame_bytes": 1, "frame_pair_bytes": 0, "node_bytes": 1, "frames_per_state": 4}
+    with pytest.raises(ValueError, match=rf"memory\.{name} must be above 0, got 0"):
+        MemoryNeed.from_json({**numbers, name: 0})
+
+
+def test_searches_that_go_on_together_share_the_limit() -> None:
+    """By hand: three utterances of 10 frames and 4 nodes, and the pairs of the one that is being encoded."""
+    need = MemoryNeed(100, 2.0, 7, 4)
+    assert need.of(10, 4, places=3) == 3 * (1_000 + 28) + 200
+    alone, together = (need.longest(1e6, lambda states: 2 * states, places) for places in (1, 3))
+    assert need.of(together, 2 * (together // 4), 3) <= 1e6 < need.of(together + 1, 2 * ((together + 1) // 4), 3)
+    assert together < alone

@@ -122,5 +122,5 @@ def test_an_int8_bundle_batches_only_where_that_is_allowed(tmp_path: Path) -> No
     allowed = translator.translate_batch(waveforms, approximate=True)
     assert all(found.approximate for found in allowed)
     assert [found.score for found in allowed] != [found.score for found in alone]
-    with pytest.raises(BadInput, match="batch must have a size of at least 1, got 0"):
+    with pytest.raises(BadInput, match=r"batch size must be a whole number in \[1, 256\], got 0"):
         translator.translate_batch(waveforms, batch_size=0)

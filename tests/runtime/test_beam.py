@@ -1,5 +1,7 @@
 """Beam search against ESPnet's own BatchBeamSearch on random decoders, token for token."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -52,7 +54,7 @@ def test_hypotheses_and_scores_are_those_of_espnet(eos_bonus: float) -> None:
         lengths |= {len(hypothesis.ids) for hypothesis in found}
         capped += any(hypothesis.hit_cap for hypothesis in found)
         shrunk += any(later < earlier for earlier, later in zip(model.batches[1:], model.batches[2:], strict=False))
-        repeated += model.starts > 1
+        repeated += model.starts > 1 or settings.reachable(minlenratio, len(memory)) < minlenratio  # ESPnet searches again for both
         stopped_early += maxlenratio == 0.0 and len(model.batches) < len(memory)
     # The cases reach what they are there for: ends of many lengths, beams that shrink, retries, early ends and length limits.
     assert len(lengths) > 10
@@ -148,6 +150,31 @@ def test_the_smallest_length_is_lowered_by_a_tenth_until_something_ends() -> Non
     assert model.starts == 6  # 0.5, 0.4, 0.3, 0.2, 0.1, 0.0
 
 
+@pytest.mark.parametrize(("ratio", "maxlenratio", "searches"), [(20.0, 0.0, 10), (1e6, 0.0, 11), (3.0, 0.5, 6), (3.0, -4.0, 5)])
+def test_a_smallest_length_beyond_the_largest_is_not_searched(ratio: float, maxlenratio: float, searches: int) -> None:
+    """The same hypotheses as when every ratio is tried, from the first of ESPnet's ratios (0.1 subtracted again and again) that can end."""
+    model = UnigramSteps([-3.0, -2.0, -0.2])
+    settings = BeamSettings(1, 3, sos=2, eos=2, minlenratio=ratio, maxlenratio=maxlenratio)
+    assert plain(beam_search(model, 10, settings)) == plain(
+        beam_search(UnigramSteps([-3.0, -2.0, -0.2]), 10, replace(settings, minlenratio=0.0))
+    )
+    assert model.starts <= searches
+    expected = ratio
+    while expected >= 0.1 and int(expected * 10) >= settings.max_length(10):
+        expected = max(0.0, expected - 0.1)
+    assert settings.reachable(ratio, 10) == expected
+    assert int(expected * 10) < settings.max_length(10)
+
+
+@pytest.mark.parametrize("minlenratio", [1.7, 3.0])
+def test_ratios_beyond_one_end_as_those_of_espnet(minlenratio: float) -> None:
+    decoder, memory = make_decoder(5, eos_bonus=2.0, sharpness=3.0)
+    for maxlenratio in (0.0, 0.5, -6.0):
+        settings = BeamSettings(3, VOCABULARY, EOS, EOS, maxlenratio, minlenratio)
+        found, expected = plain(beam_search(EspnetSteps(decoder, memory), len(memory), settings)), search_espnet(decoder, memory, settings)
+        assert [ids for ids, _ in found] == [ids for ids, _ in expected]
+
+
 def test_nothing_is_found_when_every_hypothesis_ends_too_early() -> None:
     assert beam_search(UnigramSteps([-3.0, -2.0, -0.2]), 100, BeamSettings(1, 3, sos=2, eos=2, minlenratio=0.05)) == ()
 
@@ -158,7 +185,11 @@ def test_nothing_is_found_when_every_hypothesis_ends_too_early() -> None:
         ({"beam_size": 0}, r"beam size must lie in \[1, 20\].*, got 0"),
         ({"beam_size": 21}, "got 21"),
         ({"eos": 20}, r"ids must lie in \[0, 19\], got 19 and 20"),
+        ({"beam_size": 2.5}, "got 2.5"),
         ({"maxlenratio": -0.5}, "maxlenratio must be .* got -0.5"),
+        ({"minlenratio": 1e308}, r"minlenratio must lie within 1e\+06 of 0, got 1e\+308"),
+        ({"maxlenratio": -2e6}, r"maxlenratio must lie within 1e\+06 of 0, got -2e\+06"),
+        ({"length_bonus": 1e38}, r"length_bonus must lie within 1000 of 0, got 1e\+38"),
     ],
 )
 def test_impossible_settings_are_refused(change: dict[str, float], message: str) -> None:

@@ -144,6 +144,15 @@ def test_a_seal_covers_all_but_itself() -> None:
         (edit("schema", value="1"), "got schema '1'"),
         (edit("schema", value=True), "got schema True"),
         (edit("tensors"), "no key 'tensors'"),
+        (edit("layers"), "no key 'layers'"),
+        (edit("model", "sos", value=float("inf")), "sos must be a whole number of at least 0, got inf"),
+        (edit("model", "subsampling_least_frames", value=7.5), "must be a whole number of at least 1, got 7.5"),
+        (edit("configuration", "decode", "length_bonus", value=1e38), "length_bonus must lie within 1000 of 0"),
+        (edit("memory", value=dict.fromkeys(("frame_bytes", "frame_pair_bytes", "node_bytes"), 0) | {"frames_per_state": 4}), "above 0"),
+        (edit("tensors", 0, "offset", value=0.5), "must be whole numbers"),
+        (edit("tensors", 0, "shape", value=[6, 12]), "decoder.onnx"),
+        (edit("tensors", 1, "shape", value=[60]), "weights.bin must hold the weights of encoder.onnx"),
+        (lambda bundle: plant(bundle, "encoder.onnx", b""), "encoder.onnx must be a graph that onnxruntime can load"),
         (edit("configuration", "decode", "beam_size"), "no key 'beam_size'"),
         (edit("model", "token_type", value="syllable"), "one of bpe, char, word, got 'syllable'"),
         (edit("files", "tokens.txt"), "files must list tokens.txt"),
@@ -229,3 +238,28 @@ def test_a_graph_cannot_make_onnxruntime_open_a_file(damaged: Path, location: st
     line = refused(damaged)
     assert "encoder.onnx must be a graph that opens no other file" in line
     assert "'project'" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hop_samples", 2.5),
+        ("sample_rate_hz", 1),
+        ("n_fft", 10**12),
+        ("n_mels", 10**6),
+        ("n_mels", None),
+        ("win_length", 257),
+        ("fmax_hz", None),
+        ("fmax_hz", float("inf")),
+        ("fmin_hz", "0"),
+        ("fmin_hz", 9_000.0),
+        ("center", 1),
+        ("log_base", 1.0),
+        ("normalize", {"kind": "utterance", "eps": None}),
+        ("normalize", {"kind": "global", "mean": ["a"] * 10, "std": [1.0] * 10}),
+    ],
+)
+def test_a_frontend_that_is_none_gets_one_line(damaged: Path, name: str, value: object) -> None:
+    frontend = json.loads((damaged / "frontend.json").read_text())
+    plant(damaged, "frontend.json", json.dumps({**frontend, name: value}).encode())
+    assert "frontend.json must hold the frontend's settings, got: " in refused(damaged)

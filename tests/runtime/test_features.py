@@ -150,8 +150,8 @@ def test_settings_survive_their_json(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"window": "kaiser"}, "window must be hann.*'kaiser'"),
-        ({"win_length": 600}, r"the window \(600\) at most n_fft \(512\)"),
-        ({"hop_samples": 0}, "lengths must be positive"),
+        ({"win_length": 600}, r"the window \(600\) must be at most n_fft \(512\)"),
+        ({"hop_samples": 0}, r"hop_samples must be a whole number in \[1, 16384\], got 0"),
         ({"normalize": {"kind": "global", "mean": [1.0], "std": [1.0]}}, "80 entries, got 1 and 1"),
         ({"normalize": {"kind": "batch"}}, "got 'batch'"),
         ({"sampling": 3}, "sampling"),

@@ -129,7 +129,7 @@ def test_alternatives_are_as_many_as_asked_for_and_in_order(bundle: Path) -> Non
     assert len(scores) == 4
     assert len({other.ids for other in several.alternatives} | {several.ids}) > 1
     assert all(other.text == "".join(other.tokens).replace("<space>", " ").strip() for other in several.alternatives)
-    with pytest.raises(BadInput, match="nbest must be at least 1, got 0"):
+    with pytest.raises(BadInput, match="nbest must be a whole number of at least 1, got 0"):
         translator.translate(waveform, nbest=0)
 
 
@@ -159,7 +159,7 @@ def test_a_window_of_the_utterance_is_exact_and_a_narrow_one_is_near(bundle: Pat
     assert Translator.from_bundle(bundle, ctc_window=10_000).translate(waveform, nbest=20) == exact
     narrow = Translator.from_bundle(bundle, ctc_window=20).translate(waveform)
     assert narrow.score == pytest.approx(exact.score, rel=0.2)
-    with pytest.raises(BadInput, match="CTC window must be at least 1 frame, got 0"):
+    with pytest.raises(BadInput, match="CTC window must be a whole number of at least 1, got 0"):
         Translator.from_bundle(bundle, ctc_window=0)
 
 

@@ -63,7 +63,10 @@ def test_settings_do_not_change_results(encoder: Path, settings: dict[str, Any])
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"threads": 0}, "threads must be at least 1, got 0"), ({"target": "tpu"}, "target must be .*cuda, got 'tpu'")],
+    [
+        *(({"threads": bad}, rf"threads must be a whole number in \[1, \d+\], got {bad}") for bad in (0, 1.5, True, 10**11)),
+        ({"target": "tpu"}, "target must be .*cuda, got 'tpu'"),
+    ],
 )
 def test_impossible_settings_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=message):

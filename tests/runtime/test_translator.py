@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,7 +129,10 @@ def test_audio_shorter_than_the_encoder_takes_is_refused(bundle: Path, tmp_path:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"threads": 0}, "threads must be at least 1, got 0"),
+        ({"threads": 0}, r"threads must be a whole number in \[1, \d+\], got 0"),
+        ({"beam_size": 2.5}, "got 2.5"),
+        ({"ctc_window": 2.5}, "CTC window must be a whole number of at least 1, got 2.5"),
+        ({"memory_limit_bytes": "4"}, "memory limit must be a number of bytes, got '4'"),
         ({"beam_size": 13}, r"\[1, 12\] \(the vocabulary\), got 13"),
         ({"beam_size": 0}, "got 0"),
         ({"maxlenratio": float("nan")}, "maxlenratio must be a finite number, got nan"),
@@ -166,3 +171,42 @@ def test_nothing_but_numpy_onnxruntime_and_soundfile_is_needed(bundle: Path, tmp
     # The blocker works: the same program with the blocked import fails.
     blocked = subprocess.run([*command[:2], program + "import onnx\n", *command[3:]], capture_output=True, text=True, check=False)
     assert "onnx is blocked" in blocked.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("speech.wav",), "audios must be a list of files or waveforms, got str"),
+        ((Path("speech.wav"),), "audios must be a list .* got PosixPath"),
+        ((7,), "audios must be a list .* got int"),
+        (([], 2.5), r"batch size must be a whole number in \[1, 256\], got 2.5"),
+        (([], 10**6), r"in \[1, 256\], got 1000000"),
+        (([], 8, 1.5), "nbest must be a whole number of at least 1, got 1.5"),
+    ],
+    ids=str,
+)
+def test_batches_that_are_none_are_refused(bundle: Path, arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        Translator.from_bundle(bundle).translate_batch(*arguments)
+
+
+def test_a_batch_shares_the_memory_limit(bundle: Path) -> None:
+    """One utterance that fits alone does not fit beside three others; the places are no more than the utterances."""
+    translator = Translator.from_bundle(bundle, memory_limit_bytes=200_000)
+    waveform = make_waveform(0, 12_000)
+    assert translator.limits_together(4).most_samples < 12_000 <= translator.limits.most_samples
+    translator.translate(waveform)
+    assert translator.translate_batch([waveform], batch_size=4) == (translator.translate(waveform),)
+    with pytest.raises(BadInput, match="the memory limit"):
+        translator.translate_batch([waveform] * 4, batch_size=4)
+    with pytest.raises(BadInput, match="the memory limit"):
+        translator.translate_batch(iter([waveform]), batch_size=4)
+    assert translator.translate_batch([]) == ()
+
+
+def test_a_fixed_number_of_tokens_needs_a_search(bundle: Path) -> None:
+    greedy = replace(Translator.from_bundle(bundle), search="greedy_ctc")
+    with pytest.raises(BadInput, match="needs a beam search, got 5 with search 'greedy_ctc'"):
+        greedy.translate(make_waveform(0), fixed_tokens=5)
+    with pytest.raises(BadInput, match=r"must be a whole number of at least 1, got 1\.5"):
+        greedy.translate(make_waveform(0), fixed_tokens=1.5)  # type: ignore[arg-type]

@@ -65,6 +65,7 @@ def write_toy_bundle(bundle: Path, tensors: dict[str, Tensor]) -> Path:
         "versions": {"paredown": "0.1.0"},
         "model": {"digest": "", "task": "st", "token_type": "bpe", "sos": EOS, "eos": EOS, "subsampling_least_frames": 7},
         "configuration": {"decode": {"beam_size": 4, "length_bonus": 0.1}},
+        "layers": {},
         "memory": {"frame_bytes": 1000, "frame_pair_bytes": 2.5, "node_bytes": 100, "frames_per_state": 1},
         "files": describe_files(files),
         "tensors": [record.to_json() for record in packed.records],

@@ -78,6 +78,9 @@ def test_any_json_gives_a_configuration_or_one_line(field: str, value: Any) -> N
         ({"sparsity": None}, "sparsity must be a JSON object, got None"),
         ({"scheme": "int8"}, "scheme must be a JSON object, got 'int8'"),
         ({"widths": {}}, "configuration has no key 'widths'; its keys are bits, decode, keep, kernels, scheme, sparsity"),
+        ({"scheme": {"block": 512}}, "block must be one of 16, 32, 64, 128, 256, got 512"),
+        ({"scheme": {"block": 8}}, "block must be one of 16, 32, 64, 128, 256, got 8"),
+        ({"scheme": {"block": 32.0}}, "block must be one of 16, 32, 64, 128, 256, got 32.0"),
         ({"scheme": {"activations": 3}}, "scheme has no key 'activations'; its keys are block, granularity, kernel, method"),
         ({"decode": {"beam": 3}}, "decode has no key 'beam'; its keys are beam_size, ctc_weight, length_bonus"),
         ({"scheme": {"kernel": "int4"}}, "kernel must be one of fp32, int8, nbits, fp16, got 'int4'"),
@@ -104,8 +107,8 @@ def test_any_json_gives_a_configuration_or_one_line(field: str, value: Any) -> N
         ({"decode": {"beam_size": 0}}, "beam size must be a whole number of at least 1, got 0"),
         ({"decode": {"beam_size": 2.5}}, "beam size must be a whole number of at least 1, got 2.5"),
         ({"decode": {"beam_size": True}}, "beam size must be a whole number of at least 1, got True"),
-        ({"decode": {"length_bonus": "0"}}, "length bonus must be a finite number, got '0'"),
-        ({"decode": {"length_bonus": float("inf")}}, "length bonus must be a finite number, got inf"),
+        ({"decode": {"length_bonus": "0"}}, "length bonus must be a number within 1000 of 0, got '0'"),
+        ({"decode": {"length_bonus": float("inf")}}, "length bonus must be a number within 1000 of 0, got inf"),
     ],
 )
 def test_what_cannot_be_is_named(value: object, message: str) -> None:

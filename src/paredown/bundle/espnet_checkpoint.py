@@ -16,6 +16,8 @@ from paredown.bundle.folder import check_target, write_folder
 from paredown.bundle.manifest import read_versions
 from paredown.bundle.provenance import PROVENANCE, check_provenance, write_provenance
 from paredown.compress.compress import CompressedModel
+from paredown.errors import BadInput
+from paredown.runtime.file_check import check_inside
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +47,10 @@ def render_espnet(model: "Model", compressed: CompressedModel) -> dict[str, byte
 
     config, files = shrink_config(model.config, compressed.keep), {}
     if model.bpe_model is not None:
-        files[TOKENIZER] = model.bpe_model.read_bytes()
+        tokenizer = _find_file(model.path, config.get("bpemodel"), TOKENIZER)
+        if tokenizer is None:
+            raise BadInput(f"a tokenizer is copied from the model's own folder only, got {model.bpe_model}: put it there as {TOKENIZER}")
+        files[TOKENIZER] = tokenizer.read_bytes()
         config["bpemodel"] = TOKENIZER
     source = _find_file(model.path, config.get("src_bpemodel"), SOURCE_TOKENIZER)
     if source is not None:
@@ -93,15 +98,15 @@ def shrink_config(config: Mapping[str, Any], keep: Mapping[str, Sequence[int]]) 
 
 
 def _find_file(folder: Path, written: object, name: str) -> Path | None:
-    """The file that a config names: as it is written, or in the model's folder."""
-    if not isinstance(written, str):
+    """The file that a config names, by its path or name in the model's own folder: a config that came with a model opens no other."""
+    if not isinstance(written, str) or "\0" in written:
         return None
-    candidates = (Path(written), folder / written, folder / Path(written).name, folder / name)
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+    candidates = (written, Path(written).name, name)
+    return next((folder / candidate for candidate in candidates if check_inside(folder, candidate) is None), None)
 
 
 def _read_statistics(model: "Model") -> bytes:
-    """The training data's statistics: their own file where it is at hand, else one of the same mean and deviation.
+    """The training data's statistics: their own file where it lies in the model's folder, else one of the same mean and deviation.
 
     ESPnet opens the file to build the network; the checkpoint's own mean and deviation then take its place.
     """

@@ -4,7 +4,8 @@ import ctypes
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from paredown.errors import BadInput
@@ -13,14 +14,19 @@ from paredown.errors import BadInput
 def check_target(directory: Path, what: str, check: Callable[[Path], object], force: bool) -> None:
     """Raises BadInput unless a folder may be written at `directory`: nothing is there, or an empty folder, or one to be replaced.
 
-    `check` raises BadInput for a folder that is not `what` ("a bundle"); one that is may be replaced where `force` allows it.
+    `check` raises BadInput for a folder that is not `what` ("a bundle"); one that is may be replaced where `force` allows it. The current
+    directory and mount points are refused: they cannot be moved.
     """
+    directory = resolve_place(directory)
+    if directory.is_dir() and (os.path.ismount(directory) or directory.samefile(os.curdir)):
+        which = "a mount point" if os.path.ismount(directory) else "the current directory"
+        raise BadInput(f"{what} is written to a folder of its own, got {directory}, which is {which}: name a new folder in it")
     if not os.path.lexists(directory) or (directory.is_dir() and not any(directory.iterdir())):
         return
     try:
         check(directory)
     except BadInput as error:
-        raise BadInput(f"{what} is written to a new folder or over {what}, got {directory}, which is neither") from error
+        raise BadInput(f"{what} is written to a new folder or over {what}, got {directory}, which is neither: {error}") from error
     if not force:
         raise BadInput(f"{what} is replaced only where that is asked for (--force), got {directory}, which holds one")
 
@@ -28,19 +34,47 @@ def check_target(directory: Path, what: str, check: Callable[[Path], object], fo
 def write_folder(directory: Path, files: Mapping[str, bytes]) -> None:
     """Put a folder with these files at `directory`, in the place of what is there.
 
-    Raises BadInput if nothing can be written there. A folder is replaced in one step where two folders can be swapped (Linux's
-    renameat2); elsewhere a process that is killed between two renames leaves the old one beside its place.
+    Raises BadInput if it cannot be written, and leaves what was there. A folder is replaced in one step where two folders can be swapped
+    (Linux's renameat2); elsewhere a process that is killed between two renames leaves the old one beside its place.
     """
+    directory = resolve_place(directory)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     except OSError as error:
         raise BadInput(f"the folder to write must be in a writable place, got {directory} ({error.strerror})") from error
     try:
-        _write_files(draft, files)
-        _move(draft, directory)
+        with writing(str(directory)):
+            _write_files(draft, files)
+            _move(draft, directory)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def writing(what: str) -> Iterator[None]:
+    """Turns an OSError (a full disk, a limit on files) into a BadInput of one line."""
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(f"{what} cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards. Raises BadInput if none can be made."""
+    with writing("a temporary folder"):
+        made = tempfile.TemporaryDirectory()
+    with made as folder:
+        yield Path(folder)
+
+
+def resolve_place(directory: Path) -> Path:
+    """The absolute path of a folder that may not be there yet; a link at its end stays one."""
+    try:
+        return directory.resolve() if directory.name in ("", os.pardir) else directory.parent.resolve() / directory.name
+    except (OSError, RuntimeError) as error:  # the current directory is gone; links in a circle
+        raise BadInput(f"a folder to write must have a place, got {directory} ({getattr(error, 'strerror', None) or error})") from error
 
 
 def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -59,13 +93,13 @@ def _move(draft: Path, directory: Path) -> None:
         _sync(directory.parent)
         return
     aside: Path | None = None
-    if directory.exists():
-        aside = Path(tempfile.mkdtemp(prefix=f".{directory.name}-old-", dir=directory.parent)) / "old"
-        directory.rename(aside)
     try:
+        if directory.exists():
+            aside = Path(tempfile.mkdtemp(prefix=f".{directory.name}-old-", dir=directory.parent)) / "old"
+            directory.rename(aside)
         draft.rename(directory)
     except OSError:
-        if aside is not None:
+        if aside is not None and os.path.lexists(aside):
             aside.rename(directory)
         raise
     finally:

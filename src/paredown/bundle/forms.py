@@ -1,11 +1,11 @@
 """The forms in which a compressed model is written: a bundle, self-contained ONNX files, an ESPnet checkpoint."""
 
-import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from paredown.bundle import espnet_checkpoint, self_contained
-from paredown.bundle.folder import check_target
+from paredown.bundle.folder import check_target, temporary_folder
 from paredown.bundle.provenance import check_provenance
 from paredown.bundle.write import write_bundle
 from paredown.compress.compress import CompressedModel
@@ -26,12 +26,20 @@ def check_place(directory: Path, form: Form, force: bool) -> None:
         check_target(directory, name, lambda folder: check_provenance(folder, form), force)
 
 
-def write_form(model: "Model", compressed: CompressedModel, directory: Path, form: Form, *, force: bool = False) -> Path:
-    """Write the compressed model into `directory` and return it; raises BadInput as `write_bundle` does."""
+def write_form(
+    model: "Model",
+    compressed: CompressedModel,
+    directory: Path,
+    form: Form,
+    *,
+    force: bool = False,
+    about: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the compressed model into `directory` and return it; `about` goes with a bundle. Raises BadInput as `write_bundle` does."""
     if form == "espnet":
         return espnet_checkpoint.write_espnet(model, compressed, directory, force=force)
     if form == "bundle":
-        return write_bundle(model, compressed, directory, force=force)
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = write_bundle(model, compressed, Path(folder) / "bundle")
+        return write_bundle(model, compressed, directory, force=force, about=about)
+    with temporary_folder() as folder:
+        bundle = write_bundle(model, compressed, folder / "bundle")
         return self_contained.write_self_contained(bundle, directory, force=force)

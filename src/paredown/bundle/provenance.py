@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from paredown.errors import BadInput
-from paredown.runtime.file_check import describe_files
+from paredown.runtime.file_check import describe_files, find_strangers
 from paredown.runtime.seal import check_seal, seal
 
 PROVENANCE = "paredown.json"
@@ -27,7 +27,9 @@ def check_provenance(folder: Path, form: str) -> None:
         known = {PROVENANCE, *value["files"]}
         if value["form"] != form:
             raise ValueError(f"it has the form {value['form']}")
-        unknown = sorted(path.name for path in folder.iterdir() if path.name not in known)
+        if value["schema"] != SCHEMA:
+            raise ValueError(f"it has schema {value['schema']}, and {SCHEMA} is the one that is known here")
+        unknown = find_strangers(folder, known)
         if unknown:
             raise ValueError(f"it also holds {', '.join(unknown)}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

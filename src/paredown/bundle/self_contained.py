@@ -5,17 +5,24 @@ bundle, bit for bit: what is left after loading is the same graph with the same 
 """
 
 import json
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 
 from paredown.bundle.expand import fill_graph
-from paredown.bundle.folder import check_target, write_folder
+from paredown.bundle.folder import check_target, temporary_folder, write_folder, writing
+from paredown.bundle.parity.follow import ParityError
 from paredown.bundle.provenance import PROVENANCE, check_provenance, write_provenance
 from paredown.runtime.bundle_files import FRONTEND, MANIFEST, TOKENS, WEIGHTS, GraphRecord, Manifest, check_files, read_manifest
-from paredown.runtime.weights import Weights
+from paredown.runtime.decoder import DecoderSteps
+from paredown.runtime.session import Graph
+from paredown.runtime.weights import Array, Weights
 
 FORM, README = "self-contained", "README.txt"
+_FRAMES = 40  # of the utterance that is checked
 _KEPT = ("versions", "model", "configuration", "configuration_digest", "parameters", "keep", "layers")
 _TYPES = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.FLOAT16: "float16", onnx.TensorProto.INT64: "int64"}
 _HOW = """\
@@ -40,7 +47,8 @@ def write_self_contained(bundle: Path, directory: Path, *, force: bool = False) 
     """Write the self-contained form of a bundle into `directory` and return it; equal bundles give equal bytes.
 
     Raises BadInput if `bundle` is none or was changed, or if something is at `directory` already, unless it is a folder that this
-    function wrote and `force` allows to replace it; then nothing is written.
+    function wrote and `force` allows to replace it; ParityError if the graphs, once filled, do not compute what the bundle's do. Then
+    nothing is written.
     """
     directory = Path(directory)
     check_target(directory, "a self-contained folder", lambda folder: check_provenance(folder, FORM), force)
@@ -49,7 +57,7 @@ def write_self_contained(bundle: Path, directory: Path, *, force: bool = False) 
 
 
 def render_self_contained(bundle: Path) -> dict[str, bytes]:
-    """The files of a bundle's self-contained form by name. Raises BadInput if the bundle is none or was changed."""
+    """The files of a bundle's self-contained form by name. Raises BadInput and ParityError as `write_self_contained`."""
     manifest = read_manifest(bundle)
     check_files(bundle, manifest)
     about = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
@@ -57,8 +65,10 @@ def render_self_contained(bundle: Path) -> dict[str, bytes]:
     weights = Weights(bundle / WEIGHTS, manifest.tensors)
     models = {graph.file: _fill(bundle, graph, manifest, weights) for graph in manifest.graphs}
     files = {name: model.SerializeToString(deterministic=True) for name, model in models.items()}
+    mels = json.loads((bundle / FRONTEND).read_bytes())["n_mels"]
+    _check_filled(bundle, files, manifest, weights, mels)
     files |= {name: (bundle / name).read_bytes() for name in (TOKENS, FRONTEND)}
-    files[README] = _describe(models, manifest, json.loads(files[FRONTEND])["n_mels"], about["versions"]).encode()
+    files[README] = _describe(models, manifest, mels, about["versions"]).encode()
     return files | {PROVENANCE: write_provenance(FORM, about, files)}
 
 
@@ -66,6 +76,53 @@ def _fill(bundle: Path, graph: GraphRecord, manifest: Manifest, weights: Weights
     model = onnx.load_model(bundle / graph.file, load_external_data=False)
     fill_graph(model, graph.initializers, weights, {record.name: record for record in manifest.tensors})
     return model
+
+
+class _RecordingGraph(Graph):
+    """An open graph that keeps the names and results of all its runs in `results`."""
+
+    def __init__(self, path: Path, weights: Mapping[str, Array]) -> None:
+        super().__init__(path, weights)
+        self.results: list[tuple[str, Any]] = []
+
+    def run(self, outputs: Sequence[str], inputs: Mapping[str, Any], keep: Collection[str] = ()) -> list[Any]:
+        arrays = super().run(outputs, inputs, keep)
+        self.results.extend(zip(outputs, arrays, strict=True))
+        return arrays
+
+
+def _check_filled(bundle: Path, files: Mapping[str, bytes], manifest: Manifest, weights: Weights, mels: int) -> None:
+    """Raises ParityError unless the filled graphs give, bit for bit, what the bundle's give for a short seeded utterance."""
+    features = np.random.default_rng(0).standard_normal((_FRAMES, mels)).astype(np.float32)
+    own = {graph.file: _RecordingGraph(bundle / graph.file, weights.initializers(graph.initializers)) for graph in manifest.graphs}
+    _run_briefly(own, features, manifest.sos)
+    expected = {file: graph.results for file, graph in own.items()}
+    del own
+    with temporary_folder() as folder:
+        for file, data in files.items():
+            with writing(f"the check's file {folder / file}"):
+                (folder / file).write_bytes(data)
+        try:
+            filled = {file: _RecordingGraph(folder / file, {}) for file in files}
+        except Exception as error:  # onnxruntime has no base class of its own
+            raise ParityError(f"onnxruntime must load the self-contained graphs, got {error}") from error
+    _run_briefly(filled, features, manifest.sos)
+    for file, results in expected.items():
+        for (name, wanted), (_, found) in zip(results, filled[file].results, strict=True):
+            if found.shape != wanted.shape or found.tobytes() != wanted.tobytes():
+                raise ParityError(f"self-contained graphs must compute what the bundle's do, bit for bit; {file} does not: {name} differs")
+
+
+def _run_briefly(graphs: Mapping[str, Graph], features: np.ndarray[Any, np.dtype[np.float32]], sos: int) -> None:
+    """The encoder on one utterance, the CTC where there is one, and two steps of the decoder with two hypotheses."""
+    states, keys, values = graphs["encoder.onnx"].run(["encoder_out", "memory_keys", "memory_values"], {"features": features})
+    if "ctc.onnx" in graphs:
+        graphs["ctc.onnx"].run(["log_probs"], {"encoder_out": states})
+    steps = DecoderSteps(graphs["decoder.onnx"], keep_log_probs=True)
+    steps.listen(keys, values)
+    steps.start()
+    _, ids = steps.step(np.array([sos]), 0, np.array([0]), 2)
+    steps.step(ids[0], 1, np.array([0, 0]), 2)
 
 
 def _describe(models: dict[str, onnx.ModelProto], manifest: Manifest, mels: int, versions: dict[str, str | int]) -> str:

@@ -1,7 +1,9 @@
 """Writes a bundle, into a new folder or in the place of a bundle; never half of one, never over something else."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from paredown.bundle.folder import check_target, write_folder
 from paredown.bundle.graphs.architecture import read_architecture
@@ -10,14 +12,16 @@ from paredown.bundle.pack import pack
 from paredown.bundle.storage import assemble
 from paredown.compress.compress import CompressedModel
 from paredown.errors import BadInput
-from paredown.runtime.bundle_files import FRONTEND, MANIFEST, TOKENS, WEIGHTS, recognize_bundle
+from paredown.runtime.bundle_files import FRONTEND, MANIFEST, MEASUREMENTS, TOKENS, WEIGHTS, recognize_bundle
 
 if TYPE_CHECKING:
     from paredown.models import Model
 
 
-def write_bundle(model: "Model", compressed: CompressedModel, directory: Path, *, force: bool = False) -> Path:
-    """Write the bundle of a compressed model into `directory` and return it.
+def write_bundle(
+    model: "Model", compressed: CompressedModel, directory: Path, *, force: bool = False, about: Mapping[str, Any] | None = None
+) -> Path:
+    """Write the bundle of a compressed model into `directory` and return it; `about` becomes its `measurements.json`.
 
     Equal models and configurations give equal bytes, with the same versions of the libraries that the manifest lists. Nothing is
     checked here: where it is in doubt whether the graphs compute what torch does, call `check_parity` first. Raises BadInput if
@@ -26,7 +30,8 @@ def write_bundle(model: "Model", compressed: CompressedModel, directory: Path, *
     """
     directory = Path(directory)
     check_target(directory, "a bundle", recognize_bundle, force)
-    write_folder(directory, render(model, compressed))
+    figures = {} if about is None else {MEASUREMENTS: (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode()}
+    write_folder(directory, figures | render(model, compressed))
     return directory
 
 

@@ -1,7 +1,6 @@
 """`paredown convert` and `paredown export`: write a bundle, from a model or from a trial of a study; or the same in another form."""
 
 import argparse
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from paredown.commands.configure import add_configuration, configuration_of
 from paredown.commands.printing import add_json, megabytes, print_json
+from paredown.errors import BadInput
 
 if TYPE_CHECKING:
     from paredown.bundle.forms import Form
@@ -58,10 +58,11 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 def run_convert(options: argparse.Namespace) -> int:
     """Load the model, compress it as asked and write the bundle, after the parity check."""
     from paredown.bundle.forms import check_place
-    from paredown.commands.calibrated import prepare
+    from paredown.commands.calibrated import needs_data, prepare
     from paredown.data import PREFIX, open_data
     from paredown.models import load_model
 
+    _check_options(options)
     check_place(options.output, options.form, options.force)
     model = load_model(options.model)
     configuration = configuration_of(model, options)
@@ -69,7 +70,17 @@ def run_convert(options: argparse.Namespace) -> int:
     fixed = "the configuration file says what computes each layer" if options.configuration else None
     if options.form == "espnet":
         fixed = "a checkpoint has no kernels"
+    if options.data and not needs_data(model, configuration):
+        raise BadInput(f"--data is for --method gptq and for layers in int8, checked for outliers; got {options.data} for neither")
     return _write(model, prepare(model, configuration, open_data(data) if data else None, fixed), options)
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    """Raises BadInput for flags that the form has no place for."""
+    flags = {"--kernel": options.kernel, "--beam-size": options.beam_size, "--ctc-weight": options.ctc_weight}
+    given = [f"{flag} {value}" for flag, value in flags.items() if value is not None]
+    if options.form == "espnet" and given:
+        raise BadInput(f"--as espnet writes no kernels and no decoding, got {', '.join(given)}")
 
 
 def run_export(options: argparse.Namespace) -> int:
@@ -99,18 +110,15 @@ def _write(model: "Model", prepared: "Prepared", options: argparse.Namespace, ab
     """Check parity with torch, write the bundle, say what it became. `about` goes into `measurements.json`, which counts for nothing."""
     from paredown.bundle import ParityError, check_parity
     from paredown.bundle.forms import write_form
-    from paredown.profilers.size import NOT_COUNTED
 
     form: Form = options.form
     compressed = prepared.compressed
     try:
         check = None if form == "espnet" else check_parity(model, compressed)  # a checkpoint has no graphs
+        folder = write_form(model, compressed, options.output, form, force=options.force, about=about)
     except ParityError as error:
         print(f"paredown: {error}", file=sys.stderr)
         return 1
-    folder = write_form(model, compressed, options.output, form, force=options.force)
-    if about is not None and form == "bundle":
-        (folder / NOT_COUNTED).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if options.json:
         print_json(({"trial": about["trial"]} if about else {}) | _figures(model, folder, form, check) | prepared.figures)
     else:

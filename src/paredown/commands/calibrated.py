@@ -45,7 +45,6 @@ def prepare(model: "Model", configuration: Configuration, split: "Split | None",
 
     Raises BadInput if the calibrated method has no data, or if those cannot be used.
     """
-    from paredown.bundle.graphs.kernels import choose_kernels
     from paredown.bundle.outliers import find_outliers, with_fallbacks
     from paredown.commands.telling import Telling
     from paredown.compress.network import compress_model
@@ -55,8 +54,7 @@ def prepare(model: "Model", configuration: Configuration, split: "Split | None",
     from paredown.trials.workshop import Workshop
 
     inventory = model.inventory()
-    calibrated = bool(configuration.bits) and configuration.scheme.method == "gptq"
-    in_int8 = "int8" in choose_kernels(inventory, configuration).values()
+    calibrated, in_int8 = _is_calibrated(configuration), _is_in_int8(model, configuration)
     unchecked = fixed or "no --data" if in_int8 else None
     if split is None and calibrated:
         raise BadInput("method gptq needs --data DATA, utterances that the model hears while it is calibrated; got none")
@@ -73,3 +71,18 @@ def prepare(model: "Model", configuration: Configuration, split: "Split | None",
         return Prepared(compressed, unchecked=unchecked)
     outliers = find_outliers(inventory, compressed, rows)
     return Prepared(replace(compressed, configuration=with_fallbacks(configuration, outliers)), outliers)
+
+
+def needs_data(model: "Model", configuration: Configuration) -> bool:
+    """Whether there is something to listen to data for: codes to calibrate, or layers in int8 whose activations may have outliers."""
+    return _is_calibrated(configuration) or _is_in_int8(model, configuration)
+
+
+def _is_calibrated(configuration: Configuration) -> bool:
+    return bool(configuration.bits) and configuration.scheme.method == "gptq"
+
+
+def _is_in_int8(model: "Model", configuration: Configuration) -> bool:
+    from paredown.bundle.graphs.kernels import choose_kernels
+
+    return "int8" in choose_kernels(model.inventory(), configuration).values()

@@ -49,6 +49,9 @@ def configuration_of(model: "Model", options: argparse.Namespace) -> Configurati
         raise BadInput(str(error)) from None
     if decode.get("ctc_weight") and model.network.output_ctc is None:
         raise BadInput(f"the CTC weight must be 0 for a model without a CTC over its output text, got {options.ctc_weight:g}")
+    if options.form != "espnet" and configuration.decode.beam_size > len(model.tokens):
+        found = configuration.decode.beam_size
+        raise BadInput(f"beam size must lie in [1, {len(model.tokens)}] (the vocabulary), got {found}: see --beam-size")
     return configuration
 
 
@@ -73,5 +76,5 @@ def read_configuration(path: Path) -> Configuration:
         return Configuration.from_json(json.dumps(inner))
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(f"{path} is no configuration: {error}") from None

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterator
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from paredown.errors import BadInput
 if TYPE_CHECKING:
     from paredown.runtime import Translation, Translator
     from paredown.runtime.translation import Alternative
+
+_LARGEST_LIMIT_GB = 1e9
 
 
 def add(subparsers: Any) -> None:
@@ -47,8 +49,8 @@ def run(options: argparse.Namespace) -> int:
         rows = list(_translate(translator, options))
     if options.json:
         print_json(rows)
-    elif options.timings:
-        _tell_timings([row for row in rows if "timings_ms" in row], translator.load_ms)
+    elif options.timings and (timed := [row for row in rows if "timings_ms" in row]):
+        _tell_timings(timed, translator.load_ms)
     return 2 if any("error" in row for row in rows) else 0
 
 
@@ -60,6 +62,8 @@ def _open(options: argparse.Namespace) -> "Translator":
         raise BadInput("--greedy-ctc searches for nothing: it takes no --nbest, --beam-size, --ctc-weight, --ctc-window or --length-bonus")
     settings: dict[str, Any] = {name: getattr(options, name) for name in (*searching, "threads", "target", "maxlenratio", "minlenratio")}
     if options.memory_limit is not None:
+        if options.memory_limit > _LARGEST_LIMIT_GB:
+            raise BadInput(f"--memory-limit must be at most {_LARGEST_LIMIT_GB:g} GB, got {options.memory_limit:g}")
         settings["memory_limit_bytes"] = round(options.memory_limit * 1e9)
     return Translator.from_bundle(options.bundle, search="greedy_ctc" if options.greedy_ctc else "beam", **settings)
 
@@ -73,6 +77,9 @@ def _translate(translator: "Translator", options: argparse.Namespace) -> Iterato
             print(f"paredown: {error}", file=sys.stderr)
             yield {"file": str(path), "error": str(error)}
             continue
+        if not result.ids and result.score == -inf:
+            note = f"no hypothesis reached the smallest length (--minlenratio {options.minlenratio:g})"
+            print(f"paredown: note: {note}: {path}", file=sys.stderr)
         if not options.json:
             _print_result(path, result, options.nbest)
         yield _describe(translator, path, result, options.nbest)

@@ -44,9 +44,9 @@ class Effort:
     `sweeps`: how often codes and scales are then improved in turn.
     """
 
-    damping: float = 0.05
-    clips: int = 8
-    sweeps: int = 2
+    damping: float = 0.02
+    clips: int = 12
+    sweeps: int = 4
 
 
 PAPER = Effort(damping=0.01, clips=1, sweeps=0)

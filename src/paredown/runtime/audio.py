@@ -51,8 +51,7 @@ def read_audio(path: Path, sample_rate_hz: int, limits: AudioLimits | None = Non
     Raises BadInput, naming the file, if it is missing, empty, no audio, longer than the limits allow (before its samples are read), or
     holds samples that are not finite.
     """
-    if not path.is_file():
-        raise BadInput(f"an audio file must exist, got {path}")
+    _check_file(path)
     try:
         with soundfile.SoundFile(path) as file:
             rate_hz, channels = _check_rate(file.samplerate, str(path)), _check_channels(file.channels, str(path))
@@ -73,6 +72,8 @@ def check_waveform(waveform: NDArray[Any], name: str) -> Floats:
     """
     if waveform.dtype == np.int16:
         waveform = waveform.astype(np.float32) / np.float32(32768.0)
+    if waveform.dtype == np.float16:  # the limits below lie outside of it
+        waveform = waveform.astype(np.float32)
     if not np.issubdtype(waveform.dtype, np.floating):
         raise BadInput(f"a waveform must be floating point or int16, got {waveform.dtype}: {name}")
     if waveform.ndim not in (1, 2):
@@ -81,7 +82,8 @@ def check_waveform(waveform: NDArray[Any], name: str) -> Floats:
         raise BadInput(f"audio must hold samples, got none: {name}")
     if waveform.ndim == 2:
         _check_channels(waveform.shape[1], name)
-    mono = waveform if waveform.ndim == 1 else waveform.mean(axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
+        mono = waveform if waveform.ndim == 1 else waveform.mean(axis=1)
     loudest = np.maximum(mono.max(), -mono.min())  # NaN if there is one
     if not np.isfinite(loudest):
         raise BadInput(f"audio samples must be finite numbers, got NaN or infinity: {name}")
@@ -128,6 +130,17 @@ def _low_pass(offset: NDArray[np.int64], half: int, ratio: int) -> Floats:
     cut_off = _CUT_OFF / ratio
     window = np.i0(_KAISER_BETA * np.sqrt(np.maximum(0.0, 1.0 - (offset / half) ** 2))) / np.i0(_KAISER_BETA)
     return np.where(np.abs(offset) <= half, cut_off * np.sinc(cut_off * offset) * window, 0.0).astype(np.float32)
+
+
+def _check_file(path: Path) -> None:
+    """Raises BadInput unless the path leads to a regular file; another is not opened (a device may never end)."""
+    try:
+        if path.is_file():
+            return
+        kind = "nothing there" if not path.exists() else "a folder" if path.is_dir() else "a device or pipe"
+    except OSError as error:
+        kind = str(error.strerror)
+    raise BadInput(f"an audio file must exist and be a regular file, got {path}: {kind}")
 
 
 def _check_rate(rate_hz: int, name: str) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from paredown.errors import BadInput
 from paredown.runtime.features import Frontend
+from paredown.runtime.numbers import is_whole
 
 DEFAULT_LIMIT_BYTES = 4_000_000_000
 _LONGEST_FRAMES = 2**31
@@ -33,21 +34,25 @@ class MemoryNeed:
         for name, value in numbers.items():
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
                 raise ValueError(f"memory.{name} must be a number of at least 0, got {value!r}")
-        if self.frames_per_state < 1:
-            raise ValueError(f"memory.frames_per_state must be at least 1, got {self.frames_per_state}")
+        if not is_whole(self.frames_per_state) or self.frames_per_state < 1:
+            raise ValueError(f"memory.frames_per_state must be a whole number of at least 1, got {self.frames_per_state}")
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
-        return cls(**value)
+        need = cls(**value)
+        for name in ("frame_bytes", "node_bytes"):  # pairs take none where positions are absolute
+            if not getattr(need, name) > 0:
+                raise ValueError(f"memory.{name} must be above 0, got {getattr(need, name)!r}")
+        return need
 
-    def of(self, frames: int, nodes: int) -> float:
-        """Bytes for so many feature frames and nodes."""
-        return self.frame_bytes * frames + self.frame_pair_bytes * frames**2 + self.node_bytes * nodes
+    def of(self, frames: int, nodes: int, places: int = 1) -> float:
+        """Bytes for so many feature frames and nodes; of `places` such utterances searched together, encoded one after another."""
+        return places * (self.frame_bytes * frames + self.node_bytes * nodes) + self.frame_pair_bytes * frames**2
 
-    def longest(self, limit_bytes: float, nodes_of: Callable[[int], int]) -> int:
+    def longest(self, limit_bytes: float, nodes_of: Callable[[int], int], places: int = 1) -> int:
         """Most frames that take at most `limit_bytes`; `nodes_of` gives the nodes of a search over so many encoder states."""
         frames = range(_LONGEST_FRAMES)
-        return bisect_right(frames, limit_bytes, key=lambda count: self.of(count, nodes_of(count // self.frames_per_state))) - 1
+        return bisect_right(frames, limit_bytes, key=lambda count: self.of(count, nodes_of(count // self.frames_per_state), places)) - 1
 
 
 @dataclass(frozen=True)
@@ -80,14 +85,22 @@ class AudioLimits:
 
 
 def find_limits(
-    need: MemoryNeed, frontend: Frontend, least_frames: int, nodes_of: Callable[[int], int] | None, limit_bytes: int = DEFAULT_LIMIT_BYTES
+    need: MemoryNeed,
+    frontend: Frontend,
+    least_frames: int,
+    nodes_of: Callable[[int], int] | None,
+    limit_bytes: int = DEFAULT_LIMIT_BYTES,
+    places: int = 1,
 ) -> AudioLimits:
-    """How long audio may be. `nodes_of`: as `MemoryNeed.longest` takes it, None where no decoder takes part.
+    """How long audio may be. `nodes_of`: as `MemoryNeed.longest` takes it, None where no decoder takes part; `places`: searched together.
 
     Raises BadInput if the memory limit lets no audio pass.
     """
     least_samples = frontend.least_samples(least_frames)
-    longest = need.longest(limit_bytes, nodes_of or (lambda states: 0)) if limit_bytes > 0 else 0
+    if isinstance(limit_bytes, bool) or not isinstance(limit_bytes, int | float):
+        raise BadInput(f"a memory limit must be a number of bytes, got {limit_bytes!r}")
+    longest = need.longest(limit_bytes, nodes_of or (lambda states: 0), places) if limit_bytes > 0 else 0
     if longest * frontend.hop_samples < least_samples:
-        raise BadInput(f"the memory limit must leave room for {least_samples} samples of audio, got {limit_bytes / 1e9:g} GB")
+        together = f" of each of {places} searched together" if places > 1 else ""
+        raise BadInput(f"the memory limit must leave room for {least_samples} samples of audio{together}, got {limit_bytes / 1e9:g} GB")
     return AudioLimits(least_samples, longest * frontend.hop_samples, frontend.sample_rate_hz, limit_bytes)

@@ -7,7 +7,7 @@ Scorers: decoder (weight 1 - `ctc_weight`), CTC prefix score (`ctc_weight`), len
 - the best `beam_size` of all (hypothesis, token) pairs go on; one that took eos then leaves the beam, which gets smaller;
 - at the last position eos is put behind every hypothesis, without a score, also behind one that has just taken eos itself;
 - with `maxlenratio == 0` the search ends when hypotheses of three successive lengths were all 10 below the best one;
-- if nothing ended, everything is repeated with a `minlenratio` smaller by 0.1.
+- if nothing ended, everything is repeated with a `minlenratio` smaller by 0.1 (ratios whose length no hypothesis can have are skipped).
 """
 
 from collections.abc import Mapping
@@ -19,12 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paredown.errors import BadInput
+from paredown.runtime.numbers import is_whole
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
 _PRE_BEAM_RATIO = 1.5
 _END_LENGTHS, _END_SCORE = 3, float(np.log(1 * np.exp(-10)))  # M and D_end of ESPnet's end_detect
+_RATIO_STEP = 0.1  # by which ESPnet lowers `minlenratio`
+_LARGEST_RATIO, _LARGEST_BONUS = 1e6, 1e3
 _FEW = 2_000  # numbers that are sorted faster than they are partitioned
 
 
@@ -78,13 +81,16 @@ class BeamSettings:
     ctc_weight: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.beam_size <= self.vocabulary:
-            raise BadInput(f"beam size must lie in [1, {self.vocabulary}] (the vocabulary), got {self.beam_size}")
+        if not is_whole(self.beam_size) or not 1 <= self.beam_size <= self.vocabulary:
+            raise BadInput(f"beam size must lie in [1, {self.vocabulary}] (the vocabulary), got {self.beam_size!r}")
         if not (0 <= self.sos < self.vocabulary and 0 <= self.eos < self.vocabulary):
             raise BadInput(f"sos and eos ids must lie in [0, {self.vocabulary - 1}], got {self.sos} and {self.eos}")
         for name in ("maxlenratio", "minlenratio", "length_bonus"):
             if not isfinite(getattr(self, name)):
                 raise BadInput(f"{name} must be a finite number, got {getattr(self, name)}")
+        for name, most in (("maxlenratio", _LARGEST_RATIO), ("minlenratio", _LARGEST_RATIO), ("length_bonus", _LARGEST_BONUS)):
+            if abs(getattr(self, name)) > most:
+                raise BadInput(f"{name} must lie within {most:g} of 0, got {getattr(self, name):g}")
         if -1 < self.maxlenratio < 0:
             raise BadInput(f"maxlenratio must be 0, a share above 0, or at most -1 (a number of tokens), got {self.maxlenratio}")
         if not 0 <= self.ctc_weight <= 1:
@@ -100,6 +106,13 @@ class BeamSettings:
         if self.maxlenratio == 0:
             return memory_frames
         return -int(self.maxlenratio) if self.maxlenratio < 0 else max(1, int(self.maxlenratio * memory_frames))
+
+    def reachable(self, minlenratio: float, memory_frames: int) -> float:
+        """The first of `minlenratio`, 0.1 less, … (as ESPnet subtracts) whose smallest length a hypothesis can have, or the last one."""
+        most = self.max_length(memory_frames)
+        while minlenratio >= _RATIO_STEP and int(minlenratio * memory_frames) >= most:
+            minlenratio = max(0.0, minlenratio - _RATIO_STEP)
+        return minlenratio
 
 
 @dataclass(frozen=True)
@@ -176,6 +189,7 @@ class Search:
     """The search for one utterance, step by step: `beam` goes on from `position`, until it is `done`; `ended` are all that ended."""
 
     def __init__(self, settings: BeamSettings, memory_frames: int, minlenratio: float, ctc: PrefixScorer | None = None) -> None:
+        minlenratio = settings.reachable(minlenratio, memory_frames)
         self._settings, self._memory_frames, self._minlenratio, self._ctc = settings, memory_frames, minlenratio, ctc
         self._max_length = settings.max_length(memory_frames)
         self._min_length = -int(minlenratio) if minlenratio < 0 else int(minlenratio * memory_frames)
@@ -202,9 +216,9 @@ class Search:
 
     def again(self) -> "Search | None":
         """The search to go on with behind this one, which is done: with a smaller `minlenratio` if nothing ended, else none."""
-        if self.ended or self._minlenratio < 0.1:
+        if self.ended or self._minlenratio < _RATIO_STEP:
             return None
-        return Search(self._settings, self._memory_frames, max(0.0, self._minlenratio - 0.1), self._ctc)
+        return Search(self._settings, self._memory_frames, max(0.0, self._minlenratio - _RATIO_STEP), self._ctc)
 
     def ranked(self) -> tuple[Hypothesis, ...]:
         """All that ended, best first."""

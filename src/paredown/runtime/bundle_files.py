@@ -23,11 +23,13 @@ from typing import Any, Literal, Self, get_args
 
 from paredown.errors import BadInput
 from paredown.runtime.audio_limits import MemoryNeed
-from paredown.runtime.file_check import FileRecord, check_graph, check_inside, check_records
+from paredown.runtime.file_check import FileRecord, check_graph, check_inside, check_records, find_strangers
+from paredown.runtime.numbers import is_whole
 from paredown.runtime.seal import check_seal
 
 SCHEMA = 2
 MANIFEST, WEIGHTS, TOKENS, FRONTEND = "manifest.json", "weights.bin", "tokens.txt", "frontend.json"
+MEASUREMENTS = "measurements.json"
 Kind = Literal["raw", "half", "dense", "sparse"]
 FLOATS: tuple[Kind, ...] = ("raw", "half")  # tensors stored as numbers: float32, float16
 Form = Literal[
@@ -71,6 +73,9 @@ class TensorRecord:
             raise ValueError(f"a tensor's kind must be one of {', '.join(get_args(Kind))}, got {self.kind!r} for {self.name}")
         if self.kind not in FLOATS and not 2 <= self.bits <= 8:
             raise ValueError(f"bit-width must lie in [2, 8], got {self.bits} for {self.name}")
+        counts = (*self.shape, self.offset, self.nbytes, self.bits, self.scales_offset, self.channels, self.survivors)
+        if not all(is_whole(count) for count in counts):
+            raise ValueError(f"a tensor's shape, offsets and counts must be whole numbers, got {counts} for {self.name}")
         row = -(-self.size // 8)
         floats = {"raw": 4 * self.size, "half": 2 * self.size}
         nbytes = (floats | {"dense": self.bits * row, "sparse": row + self.bits * -(-self.survivors // 8)})[self.kind]
@@ -195,10 +200,10 @@ class Manifest:
         return cls(
             task=model["task"],
             token_type=model["token_type"],
-            sos=int(model["sos"]),
-            eos=int(model["eos"]),
-            least_frames=int(model["subsampling_least_frames"]),
-            beam_size=int(decode["beam_size"]),
+            sos=_whole(model, "sos", 0),
+            eos=_whole(model, "eos", 0),
+            least_frames=_whole(model, "subsampling_least_frames", 1),
+            beam_size=_whole(decode, "beam_size", 1),
             length_bonus=float(decode.get("length_bonus", 0.0)),
             memory=MemoryNeed.from_json(value["memory"]),
             files=tuple(FileRecord.from_json(name, entry) for name, entry in value["files"].items()),
@@ -207,8 +212,16 @@ class Manifest:
             decoder=GraphRecord.from_json(graphs["decoder"]),
             ctc=GraphRecord.from_json(graphs["ctc"]) if "ctc" in graphs else None,
             ctc_weight=float(decode.get("ctc_weight", 0.0)),
-            kernels=frozenset(layer["kernel"] for layer in value.get("layers", {}).values()),
+            kernels=frozenset(layer["kernel"] for layer in value["layers"].values()),
         )
+
+
+def _whole(value: Mapping[str, Any], key: str, least: int) -> int:
+    """A count or an id of the manifest."""
+    number = value[key]
+    if not is_whole(number) or not least <= number < 2**31:
+        raise ValueError(f"{key} must be a whole number of at least {least}, got {number!r}")
+    return int(number)
 
 
 def read_manifest(bundle: Path) -> Manifest:
@@ -233,20 +246,23 @@ def read_manifest(bundle: Path) -> Manifest:
         check_seal(value, text)
         manifest = Manifest.from_json(value)
         _check_listed(manifest)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         reason = " ".join((f"no key {error}" if isinstance(error, KeyError) else str(error)).split())  # names may hold line ends
         raise BadInput(f"{path} must describe a bundle of schema {SCHEMA}, got: {reason}") from error
     return manifest
 
 
 def recognize_bundle(folder: Path) -> None:
-    """Raises BadInput unless a bundle lies in the folder: of any schema, and though its files were damaged."""
+    """Raises BadInput unless a bundle lies in the folder, and nothing else: of any schema, and though its files were damaged."""
     try:
         value = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"a bundle is a folder with a readable {MANIFEST}, got {folder}") from error
     if not isinstance(value, dict) or not {"schema", "model", "files", "graphs", "tensors"} <= set(value):
         raise BadInput(f"a bundle's {MANIFEST} lists its files, graphs and tensors, got another in {folder}")
+    strangers = find_strangers(folder, {MANIFEST, MEASUREMENTS, *(value["files"] if isinstance(value["files"], dict) else ())})
+    if strangers:
+        raise BadInput(f"it also holds {', '.join(strangers)}")
 
 
 def _check_schema(path: Path, value: Any) -> None:

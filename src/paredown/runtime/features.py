@@ -14,9 +14,17 @@ from numpy.typing import NDArray
 
 from paredown.errors import BadInput
 from paredown.runtime.mel import make_mel_filters
+from paredown.runtime.numbers import is_finite, is_whole
 
 Floats = NDArray[np.float32]
 _FLOOR = np.float32(1e-10)  # ESPnet's LogMel
+_LENGTHS = {  # what frontends of speech have, with room: the filters are made as [mels, n_fft / 2]
+    "sample_rate_hz": (1_000, 768_000),
+    "n_fft": (2, 2**14),
+    "win_length": (1, 2**14),
+    "hop_samples": (1, 2**14),
+    "n_mels": (1, 512),
+}
 _COSINES = {"hann": (0.5, -0.5), "hamming": (0.54, -0.46), "blackman": (0.42, -0.5, 0.08)}
 
 
@@ -34,6 +42,10 @@ class Normalization:
     def __post_init__(self) -> None:
         if self.kind not in ("none", "global", "utterance"):
             raise ValueError(f"normalize.kind must be none, global or utterance, got {self.kind!r}")
+        if not all(isinstance(flag, bool) for flag in (self.norm_means, self.norm_vars)):
+            raise ValueError(f"norm_means and norm_vars must be true or false, got {self.norm_means!r} and {self.norm_vars!r}")
+        if not all(map(is_finite, (*self.mean, *self.std, self.eps))) or not self.eps > 0:
+            raise ValueError("normalize.mean, std and eps must be finite numbers, eps above 0")
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -59,8 +71,17 @@ class Frontend:
     normalize: Normalization = Normalization("none")
 
     def __post_init__(self) -> None:
-        if min(self.sample_rate_hz, self.n_fft, self.win_length, self.hop_samples, self.n_mels) < 1 or self.win_length > self.n_fft:
-            raise ValueError(f"frontend lengths must be positive and the window ({self.win_length}) at most n_fft ({self.n_fft})")
+        for name, (least, most) in _LENGTHS.items():
+            if not is_whole(value := getattr(self, name)) or not least <= value <= most:
+                raise ValueError(f"{name} must be a whole number in [{least}, {most}], got {value!r}")
+        if self.win_length > self.n_fft:
+            raise ValueError(f"the window ({self.win_length}) must be at most n_fft ({self.n_fft})")
+        if not (is_finite(self.fmin_hz) and is_finite(self.fmax_hz) and 0 <= self.fmin_hz < self.fmax_hz <= self.sample_rate_hz):
+            raise ValueError(f"mels must lie in [fmin_hz, fmax_hz] up to the rate, got {self.fmin_hz!r} and {self.fmax_hz!r}")
+        if not all(isinstance(flag, bool) for flag in (self.center, self.normalized, self.htk)):
+            raise ValueError(f"center, normalized and htk must be true or false, got {self.center!r}, {self.normalized!r} and {self.htk!r}")
+        if self.log_base is not None and (not is_finite(self.log_base) or self.log_base <= 0 or self.log_base == 1):
+            raise ValueError(f"log_base must be null or a number above 0 other than 1, got {self.log_base!r}")
         if self.window is not None and self.window not in (*_COSINES, "bartlett"):
             raise ValueError(f"window must be hann, hamming, blackman, bartlett or null, got {self.window!r}")
         if self.normalize.kind == "global" and not len(self.normalize.mean) == len(self.normalize.std) == self.n_mels:
@@ -86,8 +107,8 @@ def read_frontend(path: Path) -> Frontend:
     """The settings in a bundle's `frontend.json`; raises BadInput where they are none."""
     try:
         return Frontend.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError, KeyError, AttributeError) as error:
-        raise BadInput(f"{path} must hold the frontend's settings, got: {error}") from error
+    except (OSError, TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise BadInput(f"{path} must hold the frontend's settings, got: {' '.join(str(error).split())}") from error
 
 
 def make_window(kind: str | None, length: int, n_fft: int) -> Floats:

@@ -69,6 +69,11 @@ def check_inside(folder: Path, name: str) -> str | None:
     return None if target.is_file() else f"{name} is no file"
 
 
+def find_strangers(folder: Path, known: Collection[str]) -> list[str]:
+    """What lies in the folder and is no file of these names, by name; a folder is none, whatever its name."""
+    return sorted(path.name for path in folder.iterdir() if path.name not in known or (path.is_dir() and not path.is_symlink()))
+
+
 def _find_problem(folder: Path, record: FileRecord) -> str | None:
     problem = check_inside(folder, record.name)
     if problem:

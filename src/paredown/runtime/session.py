@@ -5,6 +5,7 @@ On a CPU `InferenceSession.run` wraps NumPy arrays on the way in and its own mem
 every call, unless a value stays there: `Graph.put` and `keep` of `Graph.run`.
 """
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,12 @@ from numpy.typing import NDArray
 
 from paredown.errors import BadInput
 from paredown.runtime.bundle_files import ROUNDING, Manifest
+from paredown.runtime.numbers import is_whole
 from paredown.runtime.weights import Array
 
 Target = Literal["cpu", "cuda"]
 CUDA = "CUDAExecutionProvider"
+MOST_THREADS = max(64, 4 * (os.cpu_count() or 1))
 # TF32 would round fp32 products to 10 bits; the exhaustive search for convolutions, onnxruntime's default, starts anew at every length.
 _CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 
@@ -42,8 +45,8 @@ class SessionSettings:
     rounding: bool = True
 
     def __post_init__(self) -> None:
-        if self.threads < 1:
-            raise BadInput(f"threads must be at least 1, got {self.threads}")
+        if not is_whole(self.threads) or not 1 <= self.threads <= MOST_THREADS:
+            raise BadInput(f"threads must be a whole number in [1, {MOST_THREADS}], got {self.threads!r}")
         if self.target not in get_args(Target):
             raise BadInput(f"target must be one of {', '.join(get_args(Target))}, got {self.target!r}")
 

@@ -1,8 +1,9 @@
 """Runs a bundle: speech in, text out, with NumPy, onnxruntime and soundfile alone."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -19,6 +20,7 @@ from paredown.runtime.bundle_files import FRONTEND, TOKENS, WEIGHTS, GraphRecord
 from paredown.runtime.ctc import CtcPrefixScorer, decode_greedily
 from paredown.runtime.decoder import DecoderSteps
 from paredown.runtime.features import FeatureExtractor, read_frontend
+from paredown.runtime.numbers import is_whole
 from paredown.runtime.session import Graph, SessionSettings, Target, check_target
 from paredown.runtime.tokens import BLANK_ID, read_tokens
 from paredown.runtime.translation import Timings, Translation, spell
@@ -26,6 +28,7 @@ from paredown.runtime.weights import Weights
 
 Floats = NDArray[np.float32]
 SearchKind = Literal["beam", "greedy_ctc"]
+_MOST_TOGETHER = 256  # searches of a batch
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Translator:
     """A loaded bundle; make it with `from_bundle`. One translation at a time: the decoder's caches are its own.
 
     `decoder` and `ctc` are there where the search takes them: decoder scores, CTC scores or both; greedy decoding takes the CTC alone.
+    `limits_together`: how long audio may be if so many are searched together.
     `batches_exactly`: no kernel lets one utterance of a batch change another's scores.
     """
 
@@ -49,6 +53,7 @@ class Translator:
     tokens: tuple[str, ...]
     token_type: TokenType
     limits: AudioLimits
+    limits_together: Callable[[int], AudioLimits]
     features: FeatureExtractor
     encoder: Graph
     decoder: DecoderSteps | None
@@ -99,24 +104,21 @@ class Translator:
         weight = manifest.ctc_weight if ctc_weight is None else ctc_weight
         ends, lengths = (manifest.sos, manifest.eos), (maxlenratio, minlenratio)
         settings = BeamSettings(size, len(tokens), *ends, *lengths, bonus, normalize_length, weight)
-        if ctc_window is not None and ctc_window < 1:
-            raise BadInput(f"a CTC window must be at least 1 frame, got {ctc_window}")
+        if ctc_window is not None:
+            _check_count("a CTC window", ctc_window)
         with_decoder, with_ctc = _scorers(search, settings, manifest.ctc is not None, bundle)
         features = FeatureExtractor(read_frontend(bundle / FRONTEND))
         nodes_of = count_nodes(settings) if with_decoder else None
-        limits = find_limits(manifest.memory, features.frontend, manifest.least_frames, nodes_of, memory_limit_bytes)
+        together = partial(find_limits, manifest.memory, features.frontend, manifest.least_frames, nodes_of, memory_limit_bytes)
+        limits = together(1)
         weights = Weights(bundle / WEIGHTS, manifest.tensors)
-
-        def load(record: GraphRecord) -> Graph:
-            arrays = weights.initializers(record.initializers)
-            return Graph(bundle / record.file, arrays, session, rest_after_run=record is not manifest.decoder)
-
+        load = partial(_load_graph, bundle, weights, session)
         encoder = load(manifest.encoder)
-        decoder = DecoderSteps(load(manifest.decoder), keep_log_probs=with_ctc) if with_decoder else None
+        decoder = DecoderSteps(load(manifest.decoder, rest_after_run=False), keep_log_probs=with_ctc) if with_decoder else None
         ctc = load(manifest.ctc) if with_ctc and manifest.ctc is not None else None
         load_ms = 1000.0 * (time.perf_counter() - began)
         kind, exactly = manifest.token_type, "int8" not in manifest.kernels
-        return cls(settings, tokens, kind, limits, features, encoder, decoder, ctc, ctc_window, search, exactly, load_ms)
+        return cls(settings, tokens, kind, limits, together, features, encoder, decoder, ctc, ctc_window, search, exactly, load_ms)
 
     def translate(
         self, audio: str | Path | NDArray[Any], nbest: int = 1, fixed_tokens: int | None = None, sample_rate_hz: int | None = None
@@ -127,9 +129,13 @@ class Translator:
         `nbest`: how many hypotheses to give, the best one and its alternatives (fewer if fewer ended; greedily decoded there is one).
         `fixed_tokens`: decode exactly so many tokens with a full beam, for timing only (the text means nothing).
         Raises BadInput for audio that is missing, empty, corrupt, shorter than what the encoder takes, or so long that it would not fit
-        into the memory limit, and for an `nbest` below 1.
+        into the memory limit, for an `nbest` below 1, and for `fixed_tokens` where nothing is searched.
         """
-        _check_nbest(nbest)
+        _check_count("nbest", nbest)
+        if fixed_tokens is not None:
+            _check_count("a fixed number of tokens", fixed_tokens)
+            if self.search == "greedy_ctc":
+                raise BadInput(f"a fixed number of tokens needs a beam search, got {fixed_tokens} with search 'greedy_ctc'")
         waveform = load_audio(audio, self.limits, sample_rate_hz)
         clock = [time.perf_counter()]
         features = self.features.extract(waveform)
@@ -148,24 +154,31 @@ class Translator:
 
         At fp32 the tokens are those of `translate`. Int8 activations of one call share one scale, so beside others an utterance's
         scores would move: an int8 bundle translates one by one, unless `approximate` allows it; then its results are labelled so.
-        Steps are shared, so the search has no time of its own (NaN in `timings`). Raises BadInput as `translate` does, for the first
-        audio that is bad; nothing is returned then.
+        Steps are shared, so the search has no time of its own (NaN in `timings`). All searches of a batch share the memory limit, so the
+        longest audio is shorter than alone: `limits_together` of the batch size, or of the number of `audios` where that is known and
+        smaller. Raises BadInput as `translate` does, for the first audio that is bad (nothing is returned then), and for a batch size
+        outside [1, 256].
         """
-        _check_nbest(nbest)
-        if batch_size < 1:
-            raise BadInput(f"a batch must have a size of at least 1, got {batch_size}")
+        if isinstance(audios, str | bytes | Path) or not isinstance(audios, Iterable):
+            raise BadInput(f"audios must be a list of files or waveforms, got {type(audios).__name__}")
+        _check_count("nbest", nbest)
+        _check_count("a batch size", batch_size, _MOST_TOGETHER)
         if batch_size == 1 or self.decoder is None or not (self.batches_exactly or approximate):
             return tuple(self.translate(audio, nbest) for audio in audios)
         about: dict[int, tuple[int, Timings]] = {}
+        places = max(1, min(batch_size, len(audios))) if isinstance(audios, Sized) else batch_size
+        heard = self._hear(audios, about, self.limits_together(places))
         decoder = DecoderSteps(self.decoder.graph, keep_log_probs=self.ctc is not None)
-        searches = search_batch(decoder, self._hear(audios, about), self.settings, batch_size)
+        searches = search_batch(decoder, heard, self.settings, batch_size)
         found = {number: self._spell(hypotheses[:nbest], *about[number], not self.batches_exactly) for number, hypotheses in searches}
         return tuple(found[number] for number in sorted(found))
 
-    def _hear(self, audios: Iterable[str | Path | NDArray[Any]], about: dict[int, tuple[int, Timings]]) -> Iterator[Heard]:
+    def _hear(
+        self, audios: Iterable[str | Path | NDArray[Any]], about: dict[int, tuple[int, Timings]], limits: AudioLimits
+    ) -> Iterator[Heard]:
         """Utterances through the encoder, one by one; `about` gets their numbers of frames and their timings."""
         for number, audio in enumerate(audios):
-            waveform = load_audio(audio, self.limits)
+            waveform = load_audio(audio, limits)
             began = time.perf_counter()
             features = self.features.extract(waveform)
             between = time.perf_counter()
@@ -210,9 +223,28 @@ def count_nodes(settings: BeamSettings) -> Callable[[int], int]:
     return lambda states: settings.beam_size * settings.max_length(states)
 
 
-def _check_nbest(nbest: int) -> None:
-    if nbest < 1:
-        raise BadInput(f"nbest must be at least 1, got {nbest}")
+def _load_graph(bundle: Path, weights: Weights, session: SessionSettings, record: GraphRecord, rest_after_run: bool = True) -> Graph:
+    """A graph with its weights. Raises BadInput, naming the file, where weights or graph are not what the manifest says."""
+    try:
+        arrays = weights.initializers(record.initializers)
+    except (ArithmeticError, AssertionError, LookupError, MemoryError, OSError, TypeError, ValueError) as error:
+        raise BadInput(f"{bundle / WEIGHTS} must hold the weights of {record.file} as the manifest says, got: {_line(error)}") from error
+    try:
+        return Graph(bundle / record.file, arrays, session, rest_after_run)
+    except BadInput:
+        raise
+    except Exception as error:  # onnxruntime's own have no base class of theirs
+        raise BadInput(f"{bundle / record.file} must be a graph that onnxruntime can load, got: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _check_count(name: str, count: int, most: int = 2**31 - 1) -> None:
+    if not is_whole(count) or not 1 <= count <= most:
+        bounds = f"in [1, {most}]" if most < 2**31 - 1 else "of at least 1"
+        raise BadInput(f"{name} must be a whole number {bounds}, got {count!r}")
 
 
 def _scorers(search: SearchKind, settings: BeamSettings, has_ctc: bool, bundle: Path) -> tuple[bool, bool]:

@@ -121,27 +121,92 @@ def test_a_nan_is_not_taken_for_rounding() -> None:
     assert expected.excess(np.where(np.eye(2, OUT) > 0, np.nan, expected.values)) == np.inf
 
 
-@pytest.mark.parametrize("rows", [1, 20])
-@pytest.mark.parametrize(("bits", "block"), [(4, 32), (8, 32), (4, 16), (8, 64)])
-def test_blocked_products_are_onnxruntimes(bits: int, block: int, rows: int) -> None:
-    layer, x = make_layer(bits), make_rows(rows)
-    blocks, half = -(-INPUT // block), 2 ** (bits - 1)
-    padded = np.full((OUT, blocks * block), half, np.uint8)
-    padded[:, :INPUT] = layer.codes.astype(np.int16) + half
-    packed = padded if bits == 8 else padded[:, 0::2] | (padded[:, 1::2] << 4)
+def run_nbits(layer: Layer, x: np.ndarray, block: int) -> np.ndarray:
+    """Codes of up to 4 bits lie in 4, wider ones in 8."""
+    width = 4 if layer.weight.bits <= 4 else 8
+    (out, size), half = layer.codes.shape, 2 ** (width - 1)
+    blocks = -(-size // block)
+    padded = np.full((out, blocks * block), half, np.uint8)
+    padded[:, :size] = layer.codes.astype(np.int16) + half
+    packed = padded if width == 8 else padded[:, 0::2] | (padded[:, 1::2] << 4)
     inputs = {
-        "codes": packed.reshape(OUT, blocks, -1),
+        "codes": packed.reshape(out, blocks, -1),
         "scales": np.repeat(layer.scales.astype(np.float32)[:, None], blocks, axis=1),
         "zeros": None,
         "groups": None,
         "bias": layer.shift.astype(np.float32),
     }
-    sizes = {"K": INPUT, "N": OUT, "bits": bits, "block_size": block, "accuracy_level": 4}
+    sizes = {"K": size, "N": out, "bits": width, "block_size": block, "accuracy_level": 4}
     session = open_node("MatMulNBits", inputs, {"y": TensorProto.FLOAT}, "com.microsoft", **sizes)
-    found = session.run(None, {"x": x})[0].astype(np.float64)
-    numbers = x.astype(np.float64)
-    # Where the processor has no int8 kernel for it, the operator multiplies the floats.
-    assert min(multiply_blocks(numbers, layer, block).excess(found), multiply_floats(numbers, layer).excess(found)) < 1.0
+    found: np.ndarray = session.run(None, {"x": x})[0]
+    return found.astype(np.float64)
+
+
+def nbits_excess(layer: Layer, x: np.ndarray, found: np.ndarray, block: int) -> float:
+    """Where the processor has no int8 kernel for it, the operator multiplies the floats."""
+    numbers, zero = x.astype(np.float64), 8 if layer.weight.bits <= 4 else 128
+    return min(multiply_blocks(numbers, layer, block, zero).excess(found), multiply_floats(numbers, layer).excess(found))
+
+
+@pytest.mark.parametrize("rows", [1, 20])
+@pytest.mark.parametrize(("bits", "block"), [(4, 32), (8, 32), (4, 16), (8, 64)])
+def test_blocked_products_are_onnxruntimes(bits: int, block: int, rows: int) -> None:
+    layer, x = make_layer(bits), make_rows(rows)
+    assert nbits_excess(layer, x, run_nbits(layer, x, block), block) < 1.0
+
+
+def make_long(size: int, bits: int) -> tuple[Layer, np.ndarray]:
+    """Activations as swish leaves them, mostly of one sign: sums of stored codes are far larger than what they amount to."""
+    rng = np.random.default_rng(size + bits)
+    weight = quantize(rng.standard_normal((OUT, size)).astype(np.float32), bits)
+    x = 3 * rng.standard_normal((40, size))
+    return Layer(weight, rng.standard_normal(OUT).astype(np.float32), 0.5), (x / (1 + np.exp(-x))).astype(np.float32)
+
+
+LONG = [(size, bits, block) for size in (960, 1500) for bits, block in ((3, 32), (4, 32), (4, 128), (5, 32), (8, 32), (8, 128))]
+
+
+@pytest.mark.parametrize(("size", "bits", "block"), LONG)
+def test_long_blocked_products_are_onnxruntimes(size: int, bits: int, block: int) -> None:
+    layer, x = make_long(size, bits)
+    assert nbits_excess(layer, x, run_nbits(layer, x, block), block) < 1.0
+
+
+def change_scale_more(layer: Layer) -> Layer:
+    scales = layer.weight.scales.copy()
+    scales[5] *= np.float32(1.001)
+    return replace(layer, weight=replace(layer.weight, scales=scales))
+
+
+def swap_inputs(layer: Layer) -> Layer:
+    """Two columns of the matrix in each other's place."""
+    codes = layer.weight.codes.copy()
+    codes[:, [0, 1]] = codes[:, [1, 0]]
+    return replace(layer, weight=replace(layer.weight, codes=codes))
+
+
+def change_one_code(layer: Layer) -> Layer:
+    codes = layer.weight.codes.copy()
+    codes[7, 3] += 1 if codes[7, 3] < 1 else -1
+    return replace(layer, weight=replace(layer.weight, codes=codes))
+
+
+@pytest.mark.parametrize("change", [change_one_code, change_scale_more, swap_inputs])
+@pytest.mark.parametrize(("size", "bits", "block"), LONG)
+def test_no_fault_is_taken_for_the_rounding_of_long_rows(size: int, bits: int, block: int, change: Any) -> None:
+    layer, x = make_long(size, bits)
+    assert nbits_excess(layer, x, run_nbits(change(layer), x, block), block) > 1.0
+
+
+def test_a_tied_activation_may_be_rounded_either_way() -> None:
+    layer = make_layer(4)
+    x = np.zeros((1, INPUT))
+    x[0, :3] = 127, 2.5 * (1 + 1e-7), 7.4
+    expected = multiply_blocks(x, layer, 32, 8)
+    step = layer.dense[:, 1]
+    assert max(expected.excess(expected.values + step), expected.excess(expected.values - step)) < 1.0
+    assert expected.excess(expected.values + 2 * step) > 1.0
+    assert expected.excess(expected.values + layer.dense[:, 2]) > 1.0  # 7.4 is no tie
 
 
 def test_saturating_products_cut_pairs_at_16_bits() -> None:

@@ -129,7 +129,7 @@ class Follower:
             numbers = x.astype(np.float64)
             possible = [multiply_floats(numbers, layer, product.half)]
             if product.kind == "nbits":  # it takes the floats where it has no int8 kernel for the processor
-                possible.append(multiply_blocks(numbers, layer, product.block))
+                possible.append(multiply_blocks(numbers, layer, product.block, product.zero))
         share = min(expected.excess(found) for expected in possible)
         if not share <= 1.0:
             why = _blame_processor(rows, rounded, layer, found) if product.kind == "int8" else ""
@@ -147,7 +147,7 @@ class Follower:
             return multiply_codes(_rows_of(rounded.codes, module), rounded, layer).values
         rows = _rows_of(given, module).astype(np.float64)
         if product.kind == "nbits":
-            return multiply_blocks(rows, layer, product.block).values
+            return multiply_blocks(rows, layer, product.block, product.zero).values
         return multiply_floats(rows, layer).values
 
     def _layer(self, path: str) -> Layer:

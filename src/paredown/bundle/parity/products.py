@@ -29,7 +29,8 @@ class Product:
     """One product of a graph: the layers `paths` over one input, their outputs side by side, each times its factor.
 
     `source`: the value that is multiplied, in floats (where `image`, of an unfolded int8 convolution, what patches are taken of);
-    `output`: the result, its bias inside where `has_bias`. `half`: weights and values are float16. `block`: weights to a scale, of "nbits".
+    `output`: the result, its bias inside where `has_bias`. `half`: weights and values are float16. `block` and `zero`, of "nbits":
+    weights to a scale, and what is added to their codes where they are stored.
     """
 
     kind: Literal["float", "int8", "nbits"]
@@ -40,6 +41,7 @@ class Product:
     has_bias: bool
     half: bool = False
     block: int = 0
+    zero: int = 0
     image: bool = False
 
 
@@ -88,9 +90,10 @@ def _describe(node: onnx.NodeProto, entries: Sequence[Initializer], makers: Mapp
     source, image = node.input[0], node.op_type == "MatMulIntegerToFloat"
     if image:  # its scale comes from where the floats became uint8
         source = makers[node.input[2]].input[0]
-    block = 0
+    block = zero = 0
     if _KINDS[weight.form] == "nbits" and weight.shape is not None:
-        block = weight.shape[2] * 8 // (8 if weight.form == "nbits8" else 4)
+        bits = 8 if weight.form == "nbits8" else 4
+        block, zero = weight.shape[2] * 8 // bits, 2 ** (bits - 1)
     return Product(
         kind=_KINDS[weight.form],
         paths=tuple(name.removesuffix(".weight") for name in weight.tensors),
@@ -100,5 +103,6 @@ def _describe(node: onnx.NodeProto, entries: Sequence[Initializer], makers: Mapp
         has_bias=any(name.endswith(".bias") for entry in entries for name in entry.tensors),
         half=weight.form.startswith("half"),
         block=block,
+        zero=zero,
         image=image,
     )

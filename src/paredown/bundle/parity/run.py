@@ -1,13 +1,12 @@
 """Opens the graphs of a bundle that is not written yet, and runs them as the parity checks want it."""
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from paredown.bundle.folder import temporary_folder, writing
 from paredown.bundle.pack import pack
 from paredown.bundle.parity.products import Product, WatchedGraph, find_products, show_products
 from paredown.bundle.storage import BundleParts
@@ -60,14 +59,15 @@ def open_parts(parts: BundleParts, products: Mapping[str, Sequence[Product]] | N
     """Open the graphs, those of the bundle themselves or (with `products` by graph) copies that show their products."""
     opened = {}
     packed = pack(parts.tensors)
-    with tempfile.TemporaryDirectory() as directory:  # the files may go as soon as they are open
-        folder = Path(directory)
-        (folder / "weights.bin").write_bytes(packed.data)
+    with temporary_folder() as folder:  # the files may go as soon as they are open
+        with writing(f"the parity check's file {folder / 'weights.bin'}"):
+            (folder / "weights.bin").write_bytes(packed.data)
         weights = Weights(folder / "weights.bin", packed.records)
         for name, graph in parts.graphs.items():
             shown = () if products is None else products[name]
             path = folder / f"{name}.onnx"
-            path.write_bytes(show_products(graph, shown).serialize())
+            with writing(f"the parity check's file {path}"):
+                path.write_bytes(show_products(graph, shown).serialize())
             values = [value for product in shown for value in (product.source, product.output)]
             watched = values if name == "encoder" else [*values, "log_probs"]
             opened[name] = WatchedGraph(path, weights.initializers(graph.initializers), watched)
