@@ -6,7 +6,6 @@ One thread, in the order of the utterances, so that the same data give the same 
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -43,7 +42,7 @@ def _read(
 ) -> "list[_Reader]":
     if not utterances:
         raise ValueError("calibration needs at least one utterance, got none")
-    own = cast(Network, copy.deepcopy(network, {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())})).eval()
+    own = copy.deepcopy(network, {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}).eval()
     layers = [layer for layer in build_inventory(network).layers if _reads_rows(layer) or (with_moments and layer.kind == "embedding")]
     generator = torch.Generator().manual_seed(0)
     with _one_thread():

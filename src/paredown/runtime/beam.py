@@ -110,6 +110,9 @@ class BeamSettings:
     def reachable(self, minlenratio: float, memory_frames: int) -> float:
         """The first of `minlenratio`, 0.1 less, … (as ESPnet subtracts) whose smallest length a hypothesis can have, or the last one."""
         most = self.max_length(memory_frames)
+        far = most / memory_frames + 1.0
+        while minlenratio > far:
+            minlenratio -= _RATIO_STEP
         while minlenratio >= _RATIO_STEP and int(minlenratio * memory_frames) >= most:
             minlenratio = max(0.0, minlenratio - _RATIO_STEP)
         return minlenratio
