@@ -1,9 +1,9 @@
 """What quantization costs the bundled model: bundles of 8 bits beside fp32, and calibrated codes beside the nearest ones at 4, 3 and 2.
 
 Every bundle decodes the test split itself, utterance by utterance. The configurations were fixed before anything was decoded, and nothing
-is chosen by what they score: all layers at one bit-width, as `paredown convert --bits N [--method gptq]` writes them. Calibration hears
-the analysis split. Differences are paired, with 95 % bootstrap intervals over utterances; they belong to this machine's int8 products
-(`paredown doctor` names them).
+is chosen by what they score: all layers at one bit-width, as `paredown convert --bits N [--method gptq]` writes them. Calibration
+hears the analysis split. Differences are paired, with 95 % bootstrap intervals over utterances; they belong to this machine's int8
+products (`paredown doctor` names them).
 """
 
 import argparse
