@@ -11,7 +11,7 @@ import torch
 
 from paredown.compress.calibrate import calibrate, read_rows
 from paredown.compress.calibration import Calibration
-from paredown.compress.layer_calls import Utterance, run_layers
+from paredown.compress.layer_calls import EMBEDDING, Utterance, run_layers
 from paredown.models.groups import build_inventory
 from paredown.models.network import Network, build_network
 from tests.models.checkpoints import ENCODERS, asr_config, random_state, st_config
@@ -103,16 +103,20 @@ def test_hypotheses_of_a_beam_count_one_by_one() -> None:
 
 def test_ranges_are_those_of_an_utterance_and_of_a_step() -> None:
     calls = {}
-    layers = [layer for layer in build_inventory(network()).layers if layer.kind == "linear"]
-    run_layers(network(), layers, utterance(70, (2, 3), (4,)), SOS, torch.Generator(), lambda call: calls.setdefault(call.path, call))
+    layers = [layer for layer in build_inventory(network()).layers if layer.kind != "conv"]
+    own = copy.deepcopy(network())
+    run_layers(own, layers, utterance(70, (2, 3), (4,)), SOS, torch.Generator(), lambda call: calls.setdefault(call.path, call))
     encoder = calls["encoder.encoders.0.feed_forward.w_2"]
     assert torch.equal(encoder.lows, encoder.rows.min().expand(len(encoder.rows)))
     assert torch.equal(encoder.highs, encoder.rows.max().expand(len(encoder.rows)))
-    decoder = calls["decoder.decoders.0.feed_forward.w_2"]
     steps = [[0, 3], [1, 4], [2]]  # rows: three positions of the first hypothesis, then two of the second
-    for step in steps:
-        assert torch.equal(decoder.lows[step], decoder.rows[step].min().expand(len(step)))
-        assert torch.equal(decoder.highs[step], decoder.rows[step].max().expand(len(step)))
+    for decoder in (
+        call for path, call in calls.items() if path.startswith("decoder.") and "linear_k" not in path and "linear_v" not in path
+    ):
+        assert len(decoder.rows) == 5
+        for step in steps if decoder.path != EMBEDDING else ():
+            assert torch.equal(decoder.lows[step], decoder.rows[step].min().expand(len(step)))
+            assert torch.equal(decoder.highs[step], decoder.rows[step].max().expand(len(step)))
 
 
 def test_an_embedding_is_weighed_by_the_gradient_that_its_weight_would_get() -> None:

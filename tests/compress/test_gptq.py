@@ -58,7 +58,7 @@ def test_the_papers_effort_gives_the_papers_codes(bits: int, granularity: str) -
         assert better.mean() > 0.8  # where it is not, or not in sum, rounding to the nearest is taken
         if granularity == "tensor":
             assert better.all()
-        np.testing.assert_array_equal(found.codes[better], expected[better])
+        np.testing.assert_array_equal(found.codes, np.where(better[:, None], expected, nearest.codes))
         np.testing.assert_array_equal(found.scales, nearest.scales)
 
 
@@ -95,6 +95,17 @@ def test_never_worse_than_the_nearest_codes(seed: int, bits: int, granularity: s
     assert (found.scales > 0).all()
 
 
+def test_a_channel_that_the_paper_makes_worse_keeps_its_nearest_codes() -> None:
+    weight, moment = make_problem(0, 200, 8, 6)
+    hessian = damped(moment, PAPER.damping)
+    nearest = quantize(weight, 6)
+    codes = paper_gptq(weight, 6, hessian, "channel", np.ones_like(weight)).astype(np.int8)
+    worse = errors(weight, Quantized(codes, nearest.scales, 6), hessian) > errors(weight, nearest, hessian)
+    assert worse.any()
+    found = quantize_calibrated(weight, 6, moment, effort=PAPER)
+    np.testing.assert_array_equal(found.codes[worse], nearest.codes[worse])
+
+
 def test_brute_force_finds_little_better() -> None:
     """All codes of a channel at the scale that was chosen: most channels have the best of them, and none is far from it."""
     ratios = []
@@ -121,6 +132,20 @@ def test_no_single_code_can_be_improved_in_the_end() -> None:
             codes = found.codes.copy()
             codes[:, column] = np.clip(codes[:, column] + change, -3, 3)
             assert (errors(weight, Quantized(codes, found.scales, 3), hessian) >= settled - 1e-9).all()
+
+
+@pytest.mark.parametrize("granularity", ["channel", "tensor"])
+def test_scales_are_least_squares_of_the_codes_that_they_were_fitted_to(granularity: str) -> None:
+    weight, moment = make_problem(6, 5, 30, 60)
+    hessian = damped(moment, PAPER.damping)
+    found = quantize_calibrated(weight, 3, moment, granularity, effort=Effort(PAPER.damping, clips=1, sweeps=1))
+    codes = quantize_calibrated(weight, 3, moment, granularity, effort=PAPER).codes.astype(np.float64)
+    root = np.linalg.cholesky(hessian)
+    rounded = (codes != quantize(weight, 3, granularity).codes).any(axis=1)  # elsewhere the paper's codes were no better than the nearest
+    assert rounded.sum() >= 4
+    parts = [slice(row, row + 1) for row in np.flatnonzero(rounded)] if granularity == "channel" else [slice(None)]
+    expected = [np.linalg.lstsq((codes[part] @ root).reshape(-1, 1), (weight[part] @ root).ravel())[0][0] for part in parts]
+    np.testing.assert_allclose(found.scales[rounded] if granularity == "channel" else found.scales, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("granularity", ["channel", "tensor"])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from paredown.compress.calibration import Calibration
 from paredown.data import load_split
@@ -42,16 +43,18 @@ def model(place: Path) -> Model:
 
 def test_it_is_made_once_and_made_again_the_same(place: Path, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     split = load_split(place / "data")
-    told = Told()
+    told, threads = Told(), torch.get_num_threads()
     with Decoder(1) as decoder, Workshop(model) as workshop:
         made = []
         for cache in ("one", "one", "two", "two"):
             monkeypatch.setenv("PAREDOWN_CACHE", str(tmp_path / cache))
+            torch.set_num_threads(1 + len(made))  # which must not show
             if len(made) == 3:
                 [kept] = (tmp_path / cache / "calibration").iterdir()
                 kept.write_bytes(kept.read_bytes()[:-50])  # a damaged file counts as absent
             made.append(calibrate_model(model, split, workshop, decoder, told))
         rows = read_layer_rows(model, split, workshop, decoder)
+    torch.set_num_threads(threads)
     assert ["cache" in line for line in told.lines] == [False, True, False, False]
     for other in made[1:]:
         assert (other.digest, other.utterances) == (made[0].digest, 3)

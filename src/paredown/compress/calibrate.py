@@ -45,7 +45,7 @@ def _read(
     own = copy.deepcopy(network, {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}).eval()
     layers = [layer for layer in build_inventory(network).layers if _reads_rows(layer) or (with_moments and layer.kind == "embedding")]
     generator = torch.Generator().manual_seed(0)
-    with _one_thread():
+    with one_thread():
         groups = _find_shared(own, layers, utterances[0], sos)
         readers = {group[0].path: _Reader(group, len(utterances), with_moments) for group in groups}
         first = [layer for layer in layers if layer.path in readers]
@@ -112,7 +112,8 @@ def _spread(count: int, most: int) -> Tensor:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Torch with one thread, whose sums do not depend on how many cores there are."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -65,12 +65,15 @@ def read_utterances(model: "Model", split: Split, workshop: Workshop, decoder: D
     """Features, and the best hypotheses of the uncompressed bundle, for teacher forcing."""
     import torch
 
+    from paredown.compress.calibrate import one_thread
     from paredown.compress.layer_calls import Utterance
     from paredown.runtime.audio import read_audio
 
     found = decoder.decode(workshop.build(uncompressed(model)), split, Search(nbest=HYPOTHESES))
     rate_hz = model.frontend.sample_rate_hz
-    features = (model.features(torch.from_numpy(read_audio(utterance.audio, rate_hz))).numpy() for utterance in split.utterances)
+    waveforms = (torch.from_numpy(read_audio(utterance.audio, rate_hz)) for utterance in split.utterances)
+    with one_thread():
+        features = [model.features(waveform).numpy() for waveform in waveforms]
     return tuple(Utterance(heard, (best.ids, *best.alternatives)) for heard, best in zip(features, found, strict=True))
 
 
