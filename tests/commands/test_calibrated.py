@@ -42,10 +42,12 @@ def test_the_same_data_give_the_same_bytes_and_the_manifest_says_which(
     assert convert(place, "--bits", "4", "--method", "gptq", *data, output="first") == 0
     monkeypatch.setenv("PAREDOWN_CACHE", str(tmp_path))  # so that it is calibrated again
     assert convert(place, "--bits", "4", "--method", "gptq", *data, output="second") == 0
+    assert convert(place, "--bits", "4", "--method", "gptq", *data, output="third") == 0  # with the calibration that the second kept
     names = sorted(path.name for path in (place / "first").iterdir())
-    assert names == sorted(path.name for path in (place / "second").iterdir())
-    for name in names:
-        assert (place / "first" / name).read_bytes() == (place / "second" / name).read_bytes(), name
+    for other in ("second", "third"):
+        assert names == sorted(path.name for path in (place / other).iterdir())
+        for name in names:
+            assert (place / "first" / name).read_bytes() == (place / other / name).read_bytes(), name
     written = manifest(place / "first")
     assert written["configuration"]["scheme"]["method"] == "gptq"
     assert written["calibration"]["utterances"] == 4

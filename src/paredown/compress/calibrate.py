@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from paredown.compress.calibration import Calibration, LayerMoment, LayerRows
+from paredown.compress.calibration import Calibration, LayerMoment, LayerRows, mirrored
 from paredown.compress.layer_calls import LayerCall, Utterance, run_layers
 from paredown.models.groups import build_inventory
 from paredown.models.network import Network
@@ -98,7 +98,7 @@ class _Reader:
     @property
     def moment(self) -> LayerMoment:
         assert self._sum is not None
-        return LayerMoment(self._paths, (self._sum / self._count).numpy())
+        return LayerMoment(self._paths, mirrored((self._sum / self._count).numpy()))
 
     @property
     def rows(self) -> LayerRows:

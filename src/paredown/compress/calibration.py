@@ -25,6 +25,10 @@ class LayerMoment:
     paths: tuple[str, ...]
     matrix: Array
 
+    def __post_init__(self) -> None:
+        if not np.array_equal(self.matrix, self.matrix.T):  # to the last bit: its file holds one half
+            raise ValueError(f"a moment must be symmetric, got one of {self.paths[0]} that is not")
+
 
 @dataclass(frozen=True, eq=False)
 class LayerRows:
@@ -89,7 +93,7 @@ class Calibration:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 described = json.loads(str(arrays["description"]))
-                moments = (LayerMoment(tuple(paths), _mirrored(arrays[f"moment.{i}"])) for i, paths in enumerate(described["moments"]))
+                moments = (LayerMoment(tuple(paths), _unfolded(arrays[f"moment.{i}"])) for i, paths in enumerate(described["moments"]))
                 rows = (
                     LayerRows(tuple(paths), *(arrays[f"{name}.{i}"] for name in ("rows", "lows", "highs")))
                     for i, paths in enumerate(described["rows"])
@@ -101,9 +105,14 @@ class Calibration:
             raise ValueError(f"a calibration file must be as paredown wrote it, {path} is not: {error}") from error
 
 
-def _mirrored(triangle: Array) -> Array:
-    """The symmetric matrix of a lower triangle."""
+def mirrored(matrix: Array) -> Array:
+    """The symmetric matrix with this lower triangle."""
+    return np.tril(matrix) + np.tril(matrix, -1).T
+
+
+def _unfolded(triangle: Array) -> Array:
+    """The symmetric matrix of a lower triangle, row by row [size * (size + 1) / 2]."""
     size = int((np.sqrt(8 * len(triangle) + 1) - 1) / 2)
     matrix = np.zeros((size, size), triangle.dtype)
     matrix[np.tril_indices(size)] = triangle
-    return matrix + np.tril(matrix, -1).T
+    return mirrored(matrix)
