@@ -47,9 +47,8 @@ class DecoderSteps:
         self._inputs: dict[str, Any] = {}
         self._memory: list[dict[str, Floats]] = []  # of every place, [1, heads, frames, units]
         self._frames: NDArray[np.float32] = np.zeros((0, 0), np.float32)  # [places, frames]: what is padding
-        self._mask: Floats = np.zeros((0, 1, 0), np.float32)  # [places, rows of the last step, nodes]
         self._log_probs: Floats = np.zeros((0, 0, 0), np.float32)
-        self._step = 0
+        self.start()
 
     def listen(self, memory_keys: Floats, memory_values: Floats, place: int = 0) -> None:
         """Take the encoder's outputs of one utterance [layers, heads, frames, units] as the memory of a place, which may be a new one."""
@@ -67,7 +66,7 @@ class DecoderSteps:
         for name in self._pools:
             _, heads, _, units = self.graph.inputs[name]
             self._inputs[name] = self.graph.put(np.zeros((len(self._memory), int(heads), 0, int(units)), np.float32))
-        self._mask = np.zeros((len(self._memory), 1, 0), np.float32)
+        self._mask: Floats = np.zeros((len(self._memory), 1, 0), np.float32)  # [places, rows of the last step, nodes]
         self._step = 0
 
     def leave(self, place: int) -> None:
@@ -144,10 +143,7 @@ class DecoderSteps:
         """The masks and pools of the places `kept`, and `spare` empty ones behind them."""
         self._mask = _select(self._mask, kept, spare, _HIDDEN)
         for name in self._pools:
-            if name in self._inputs:
-                self._inputs[name] = self.graph.put(_select(_fetch(self._inputs[name]), kept, spare, 0.0))
-        if not self._inputs.keys() >= set(self._pools):
-            self.start()
+            self._inputs[name] = self.graph.put(_select(_fetch(self._inputs[name]), kept, spare, 0.0))
 
 
 def _fetch(value: Any) -> Floats:
