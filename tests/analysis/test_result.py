@@ -40,7 +40,7 @@ def test_a_failed_save_leaves_the_old_file_and_no_draft(tmp_path: Path, monkeypa
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("paredown.analysis.result.os.replace", fail)
+    monkeypatch.setattr("paredown.npz.os.replace", fail)
     with pytest.raises(OSError, match="No space left"):
         analysis().save(tmp_path / "a.npz")
     assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("a.npz", before)]

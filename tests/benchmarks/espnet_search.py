@@ -33,7 +33,7 @@ class EspnetTranslator:
     @torch.inference_mode()
     def encode(self, features: Any) -> Any:
         """The encoder's states [S, width]."""
-        return self.model.network.encode(features[None], torch.tensor([len(features)]))[0][0]
+        return self.model.encode(features)
 
     @torch.inference_mode()
     def decode(self, memory: Any, maxlenratio: float = 0.0) -> tuple[int, ...]:

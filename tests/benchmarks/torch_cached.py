@@ -60,7 +60,7 @@ class CachedTranslator:
     @torch.inference_mode()
     def encode(self, features: Any) -> Any:
         """The encoder's states [S, width]."""
-        return self.model.network.encode(features[None], torch.tensor([len(features)]))[0][0]
+        return self.model.encode(features)
 
     @torch.inference_mode()
     def decode(self, memory: Any, fixed_tokens: int | None = None) -> tuple[int, ...]:

@@ -1,9 +1,6 @@
 """What an analysis leaves: plain arrays and a few words about how they were measured, in one file."""
 
-import io
 import json
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -15,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paredown.analysis.layer_order import LayerOrder
+from paredown.npz import write_npz
 from paredown.space.configuration import MAX_BITS, MIN_BITS
 
 WIDTHS = tuple(range(MIN_BITS, MAX_BITS + 1))
@@ -44,18 +42,8 @@ class Analysis:
 
     def save(self, path: Path) -> None:
         """Write one npz file (arrays, and a JSON text of the rest), atomically; its folder must exist."""
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, kl=self.kl, description=np.array(json.dumps(self._description(), sort_keys=True)))
-        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(buffer.getvalue())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, path)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
+        description = np.array(json.dumps(self._description(), sort_keys=True))
+        write_npz(path, {"kl": self.kl, "description": description}, compressed=True)
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -1,8 +1,6 @@
 """What calibration leaves: of every layer the second moment of its inputs, and a few of the inputs themselves; plain arrays, one file."""
 
 import json
-import os
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from paredown.compress.tensors import Array
+from paredown.npz import write_npz
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,16 +75,7 @@ class Calibration:
         arrays |= {f"moment.{index}": entry.matrix[np.tril_indices(len(entry.matrix))] for index, entry in enumerate(self.moments)}
         for index, entry in enumerate(self.rows):
             arrays |= {f"{name}.{index}": getattr(entry, name) for name in ("rows", "lows", "highs")}
-        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                np.savez(file, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, path)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
+        write_npz(path, arrays)
 
     @classmethod
     def load(cls, path: Path) -> Self:
