@@ -7,25 +7,32 @@ import hashlib
 import json
 import os
 import platform
+import re
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import Literal, get_args
+
+Device = Literal["cpu", "cuda"]
 
 # The instruction sets that decide which int8 kernel runs and whether its products saturate (x86 without VNNI).
 # /proc/cpuinfo spells AMX as amx_tile, amx_bf16 and amx_int8; ARM lists its own under "Features".
 INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "amx_tile", "asimddp", "i8mm", "sve")
-RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "numpy")
+RUNTIMES = ("paredown", "onnxruntime", "onnxruntime-gpu", "numpy")
 
 
 @dataclass(frozen=True)
 class Fingerprint:
     """One target as it was while it was measured.
 
+    `device`: what computes, "cpu" or "cuda". `accelerator`: model and driver of the GPU, None where the device is the processor.
     `cores`: logical cores this process may run on; `threads`: threads the runtime used. `turbo`: boost clocks allowed.
-    `power`: "ac", "battery" or None where the machine does not tell. `runtimes`: (package, version) pairs.
+    `power`: "ac", "battery" or None where the machine does not tell. `runtimes`: (package, version) pairs, Python among them.
+    What changes while a machine is measured (its temperature, its load) is no part of it: see `thermal.py`, `machine_load.py`.
     """
 
+    device: Device
     cpu: str
     architecture: str
     system: str
@@ -35,6 +42,7 @@ class Fingerprint:
     governor: str | None
     turbo: bool | None
     power: str | None
+    accelerator: str | None
     runtimes: tuple[tuple[str, str], ...]
 
     def to_json(self) -> str:
@@ -48,17 +56,38 @@ class Fingerprint:
         """SHA-256 of the canonical JSON, in hex."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
+    @property
+    def facts(self) -> dict[str, str | int | bool | None]:
+        """Everything in it under a flat name, so that two of them can be compared fact by fact."""
+        value = asdict(self)
+        value["instructions"] = " ".join(self.instructions)
+        versions = {f"{name} version": version for name, version in value.pop("runtimes")}
+        return value | versions
 
-def read_fingerprint(threads: int, root: Path = Path("/")) -> Fingerprint:
+    def describe(self) -> str:
+        """One line for people: everything that could differ, and the beginning of the digest."""
+        boost = "unknown" if self.turbo is None else "on" if self.turbo else "off"
+        device = f"{self.device} ({self.accelerator or 'no accelerator found'}), " if self.device == "cuda" else ""
+        libraries = ", ".join(f"{name} {version}" for name, version in self.runtimes)
+        return (
+            f"{device}{self.cpu}, {self.cores} cores, {self.threads} thread(s), {' '.join(self.instructions) or 'no known instructions'}, "
+            f"governor {self.governor or 'unknown'}, turbo {boost}, power {self.power or 'unknown'}, {libraries} ({self.digest[:12]})"
+        )
+
+
+def read_fingerprint(threads: int, device: Device = "cpu", root: Path = Path("/")) -> Fingerprint:
     """The fingerprint of this machine.
 
     `threads`: how many the runtime is given. `root`: where /proc and /sys are looked up; tests put a faked tree there.
-    Raises ValueError on fewer than one thread.
+    Raises ValueError on fewer than one thread and on an unknown device.
     """
     if threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
+    if device not in get_args(Device):
+        raise ValueError(f"a device is one of {', '.join(get_args(Device))}, got {device!r}")
     model, flags = _cpu(root)
     return Fingerprint(
+        device=device,
         cpu=model or platform.processor() or "unknown",
         architecture=platform.machine(),
         system=platform.system(),
@@ -68,6 +97,7 @@ def read_fingerprint(threads: int, root: Path = Path("/")) -> Fingerprint:
         governor=_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         turbo=_turbo(root),
         power=_power(root),
+        accelerator=_accelerator(root) if device == "cuda" else None,
         runtimes=_runtimes(),
     )
 
@@ -75,13 +105,25 @@ def read_fingerprint(threads: int, root: Path = Path("/")) -> Fingerprint:
 @lru_cache
 def _runtimes() -> tuple[tuple[str, str], ...]:
     """Versions of the packages that do the computing, as far as they are installed."""
-    found = []
+    found = [("python", platform.python_version())]
     for name in RUNTIMES:
         try:
             found.append((name, metadata.version(name)))
         except metadata.PackageNotFoundError:
             continue
     return tuple(found)
+
+
+def _accelerator(root: Path) -> str | None:
+    """Model of the first NVIDIA GPU and the driver's version, as the driver tells them without a library."""
+    nvidia = root / "proc/driver/nvidia"
+    for information in sorted(nvidia.glob("gpus/*/information")):
+        for line in (_text(information) or "").splitlines():
+            key, _, value = (part.strip() for part in line.partition(":"))
+            if key == "Model":
+                driver = re.search(r"\b\d+\.\d+(?:\.\d+)?\b", _text(nvidia / "version") or "")
+                return f"{value}, driver {driver[0] if driver else 'unknown'}"
+    return None
 
 
 def _usable_cores() -> int:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, get_args
 Provenance = Literal["measured", "estimated", "unavailable"]
 DetailValue = float | int | str | bool | None | tuple[float, ...]
 
-_KEYS = ("value", "unit", "ci95", "samples", "provenance", "detail")
+_KEYS = ("value", "unit", "ci95", "samples", "provenance", "detail", "target")
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Measurement:
     `ci95`: 95 % interval (low, high) in the same unit, None where none was computed. It need not hold the value: the
     bootstrap interval of a median may lie beside it by a sample.
     `samples`: how many observations stand behind the value.
+    `target`: digest of the fingerprint of the machine it was measured on; None where any machine gives the same figure (bytes, say).
     `detail`: further figures that belong to it, as sorted pairs of name and value.
     """
 
@@ -29,6 +30,7 @@ class Measurement:
     samples: int = 1
     provenance: Provenance = "measured"
     detail: tuple[tuple[str, DetailValue], ...] = ()
+    target: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", float(self.value))
@@ -49,9 +51,9 @@ class Measurement:
             object.__setattr__(self, "ci95", (low, high))
 
     @classmethod
-    def unavailable(cls, unit: str, reason: str) -> Self:
+    def unavailable(cls, unit: str, reason: str, target: str | None = None) -> Self:
         """What this machine cannot measure, and why (`detail["reason"]`)."""
-        return cls(math.nan, unit, samples=0, provenance="unavailable", detail=(("reason", reason),))
+        return cls(math.nan, unit, samples=0, provenance="unavailable", target=target, detail=(("reason", reason),))
 
     @property
     def detail_of(self) -> dict[str, DetailValue]:
@@ -65,6 +67,7 @@ class Measurement:
             "ci95": None if self.ci95 is None else list(self.ci95),
             "samples": self.samples,
             "provenance": self.provenance,
+            "target": self.target,
             "detail": {key: list(entry) if isinstance(entry, tuple) else entry for key, entry in self.detail},
         }
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paredown.profilers.comparison import require_one_target
 from paredown.search.budget import Budget, is_feasible
 from paredown.search.objective import Objective, losses, read_values
 from paredown.search.trial import Trial
@@ -48,8 +49,14 @@ def non_dominated(points: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def make_front(trials: Sequence[Trial], objectives: Sequence[Objective], budgets: Sequence[Budget] = ()) -> tuple[FrontPoint, ...]:
-    """All complete trials in their order, each with whether it keeps the budgets and whether it lies on the front of all."""
+    """All complete trials in their order, each with whether it keeps the budgets and whether it lies on the front of all.
+
+    Raises BadInput where an objective was measured on more than one target.
+    """
     complete = [(trial, trial.outcome) for trial in trials if trial.outcome is not None]
+    for objective in objectives:
+        named = ((f"trial {trial.number}", outcome.measurement_of.get(objective.name)) for trial, outcome in complete)
+        require_one_target(objective.name, ((owner, figure) for owner, figure in named if figure is not None))
     values = [read_values(objectives, outcome) for _, outcome in complete]
     points = np.array([losses(objectives, row) for row in values], dtype=np.float64).reshape(len(values), len(objectives))
     on_front = non_dominated(points).tolist()

@@ -13,15 +13,16 @@ from paredown.search.objective import Objective, losses, read_values
 from paredown.search.trial import Trial
 from paredown.search.units import format_value
 
-PICK_RULES = ("knee", "smallest", "fastest", "best")
-_DRIVEN_BY = {"smallest": "size_bytes", "fastest": "latency_ms@", "best": "quality"}  # the start of the objective's name
+PICK_RULES = ("knee", "smallest", "fastest", "frugal", "best")
+# The start of the objective's name.
+_DRIVEN_BY = {"smallest": "size_bytes", "fastest": "latency_ms@", "frugal": "energy_mj@", "best": "quality"}
 
 
 def pick_trial(rule: str, trials: Sequence[Trial], objectives: Sequence[Objective], budgets: Sequence[Budget] = ()) -> Trial:
     """The trial a rule picks from the front of those that keep the budgets.
 
-    "knee": nearest to the ideal point; "smallest": fewest bytes; "fastest": least latency, on the first target; "best":
-    highest quality. Among equals the better quality decides, then the lower number.
+    "knee": nearest to the ideal point; "smallest": fewest bytes; "fastest": least latency, on the first target; "frugal": least
+    energy; "best": highest quality. Among equals the better quality decides, then the lower number.
     Raises BadInput on an unknown rule, a rule whose objective the study does not have, a study without a complete trial, and
     where no trial keeps the budgets (naming the nearest one and by how much it misses).
     """

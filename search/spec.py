@@ -120,18 +120,21 @@ class SpaceSection(Section):
 
 
 class ObjectivesSection(Section):
-    """What is minimized and maximized. `quality`: the metric; `latency`: targets; `size`: bytes of the bundle."""
+    """What is minimized and maximized. `quality`: the metric; `latency`, `energy`: targets; `size`: bytes of the bundle.
+
+    `energy = "estimate"` takes a labelled model in the place of a counter (see `TargetSection`).
+    """
 
     quality: Literal["chrf", "bleu"] = "chrf"
     latency: tuple[Literal["cpu"], ...] = ("cpu",)
-    energy: tuple[str, ...] = ()
+    energy: tuple[Literal["cpu"], ...] | Literal["estimate"] = ()
     size: bool = True
 
-    @field_validator("energy")
+    @field_validator("energy", mode="before")
     @classmethod
-    def _refuse_energy(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if value:
-            raise ValueError(f"energy is not measurable yet, it must be empty, got {list(value)}")
+    def _known_energy(cls, value: Any) -> Any:
+        if value not in ([], (), ["cpu"], ("cpu",), "estimate"):
+            raise ValueError(f'energy must be [], ["cpu"] (measured by counters) or "estimate" (a labelled model), got {value!r}')
         return value
 
     @field_validator("latency")
@@ -142,6 +145,13 @@ class ObjectivesSection(Section):
         return value
 
 
+class TargetSection(Section):
+    """How the target runs a bundle. `threads`: of the runtime; `tdp_w`: thermal design power of the processor, for energy = "estimate"."""
+
+    threads: Annotated[Whole, Field(ge=1)] = 1
+    tdp_w: Annotated[float, Field(gt=0)] | None = None
+
+
 class BudgetsSection(Section):
     """Limits in human units; `quality` at or below zero is a loss allowed, above zero a score."""
 
@@ -149,12 +159,13 @@ class BudgetsSection(Section):
 
     size: str | float | None = None
     latency_cpu: str | float | None = Field(default=None, alias="latency@cpu")
+    energy_cpu: str | float | None = Field(default=None, alias="energy@cpu")
     quality: str | float | None = None
 
     @property
     def given(self) -> tuple[tuple[str, str | float], ...]:
         """(name, limit) of each budget there is."""
-        pairs = (("size", self.size), ("latency@cpu", self.latency_cpu), ("quality", self.quality))
+        pairs = (("size", self.size), ("latency@cpu", self.latency_cpu), ("energy@cpu", self.energy_cpu), ("quality", self.quality))
         return tuple((name, limit) for name, limit in pairs if limit is not None)
 
     @model_validator(mode="after")
@@ -194,6 +205,7 @@ class StudySpec(Section):
     space: SpaceSection
     objectives: ObjectivesSection = ObjectivesSection()
     budgets: BudgetsSection = BudgetsSection()
+    target: TargetSection = TargetSection()
     search: SearchSection = SearchSection()
 
     @field_validator("name")
@@ -207,6 +219,11 @@ class StudySpec(Section):
     def _check_measured(self) -> Self:
         if self.budgets.latency_cpu is not None and "cpu" not in self.objectives.latency:
             raise ValueError('a budget on latency@cpu needs the objective latency = ["cpu"], got none')
+        if self.budgets.energy_cpu is not None and not self.objectives.energy:
+            raise ValueError('a budget on energy@cpu needs the objective energy = ["cpu"] or "estimate", got none')
+        if self.target.tdp_w is not None and self.objectives.energy != "estimate":
+            energy = list(self.objectives.energy)
+            raise ValueError(f'target.tdp_w is for energy = "estimate" alone, got {self.target.tdp_w:g} beside energy = {energy}')
         return self
 
     @property
@@ -219,8 +236,9 @@ class StudySpec(Section):
         """Quality first, then the costs."""
         points = {"chrf": "chrF", "bleu": "BLEU"}[self.objectives.quality]
         latency = tuple(Objective(f"latency_ms@{target}", "minimize", "ms", "log") for target in self.objectives.latency)
+        energy = (Objective("energy_mj@cpu", "minimize", "mJ", "log"),) if self.objectives.energy else ()
         size = (Objective("size_bytes", "minimize", "bytes", "log"),) if self.objectives.size else ()
-        return (Objective("quality", "maximize", points), *latency, *size)
+        return (Objective("quality", "maximize", points), *latency, *energy, *size)
 
 
 def _refuse_bool(value: Any) -> Any:

@@ -11,6 +11,7 @@ from paredown.errors import BadInput
 
 _SIZES = {"B": 1, "kB": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _LATENCIES_MS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
+_ENERGIES_MJ = {"mJ": 1.0, "J": 1e3, "Wh": 3.6e6}
 _DURATIONS_S = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 _QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-zµ]*)\s*")
 
@@ -32,6 +33,14 @@ def parse_latency_ms(text: str | float, what: str = "latency") -> float:
     `what` names the value in the error. Raises BadInput on a missing or unknown unit and on anything that is not above zero.
     """
     return _above_zero(_parse(text, _LATENCIES_MS, None, what, "80 ms"), text, what)
+
+
+def parse_energy_mj(text: str | float, what: str = "energy") -> float:
+    """Millijoules of "250 mJ", "0.2 J" or "10 Wh". A bare number is refused: it could mean mJ or J.
+
+    `what` names the value in the error. Raises BadInput on a missing or unknown unit and on anything that is not above zero.
+    """
+    return _above_zero(_parse(text, _ENERGIES_MJ, None, what, "250 mJ"), text, what)
 
 
 def parse_duration_s(text: str | float, what: str = "time") -> float:

@@ -1,6 +1,8 @@
 """The front against brute force and against Optuna."""
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import optuna
@@ -8,9 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from paredown.errors import BadInput
 from paredown.search.budget import make_budget
 from paredown.search.front import make_front, non_dominated
+from paredown.search.outcome import Outcome
 from paredown.search.quiet import quiet_optuna
+from paredown.search.trial import Trial
 from paredown.space.configuration import Configuration
 from tests.search.toy import toy_spec, trial
 
@@ -49,6 +54,23 @@ def test_feasibility_does_not_change_the_front() -> None:
     trials = [trial(0, 0.0, 60.0, 20e6), trial(1, -5.0, 30.0, 5e6), trial(2, -6.0, 40.0, 8e6)]
     front = make_front(trials, OBJECTIVES, [make_budget("size", "10 MB")])
     assert [(entry.feasible, entry.on_front) for entry in front] == [(False, True), (True, True), (True, False)]
+
+
+def test_trials_of_two_targets_are_not_ranked() -> None:
+    one, other, third = (trial(number, 0.0, 60.0 + number, 20e6) for number in range(3))
+    on_battery = with_latency(other, target="b" * 64)
+    with pytest.raises(BadInput, match=r"latency_ms@cpu is compared on one target .*trial 0 measured on aaaa.*, trial 1 measured on bbbb"):
+        make_front([with_latency(one, target="a" * 64), on_battery, third], OBJECTIVES)
+    with pytest.raises(BadInput, match=r"trial 0 measured .*, trial 1 estimated"):
+        make_front([with_latency(one, target="a" * 64), with_latency(other, target="a" * 64, provenance="estimated")], OBJECTIVES)
+    assert len(make_front([with_latency(one, target="b" * 64), on_battery], OBJECTIVES)) == 2
+
+
+def with_latency(known: Trial, **changes: Any) -> Trial:
+    """The same trial, its latency changed."""
+    assert known.outcome is not None
+    pairs = ((name, replace(figure, **changes) if name == "latency_ms@cpu" else figure) for name, figure in known.outcome.measurements)
+    return replace(known, outcome=Outcome(tuple(pairs)))
 
 
 def test_trials_without_figures_are_left_out() -> None:

@@ -71,6 +71,20 @@ def test_command_line_settings_replace_those_of_the_file() -> None:
     assert change_spec(parse_spec(EXAMPLE)) == parse_spec(EXAMPLE)
 
 
+def test_energy_is_an_objective_with_its_budget() -> None:
+    text = EXAMPLE.replace("energy = []", 'energy = ["cpu"]').replace('quality = "-1.0"', '"energy@cpu" = "0.2 J"')
+    spec = parse_spec(text)
+    assert [objective.name for objective in spec.objective_list] == ["quality", "latency_ms@cpu", "energy_mj@cpu", "size_bytes"]
+    assert [(budget.measure, budget.limit) for budget in spec.budget_list if budget.unit == "mJ"] == [("energy_mj@cpu", 200.0)]
+    assert parse_spec(to_toml(spec)) == spec
+
+
+def test_an_estimate_of_energy_may_be_told_the_design_power() -> None:
+    spec = parse_spec(EXAMPLE.replace("energy = []", 'energy = "estimate"') + "[target]\nthreads = 2\ntdp_w = 15\n")
+    assert (spec.objectives.energy, spec.target.tdp_w, spec.target.threads) == ("estimate", 15.0, 2)
+    assert parse_spec(to_toml(spec)) == spec
+
+
 def test_a_study_without_size_or_latency_has_fewer_objectives() -> None:
     spec = parse_spec(
         EXAMPLE.replace("size = true", "size = false").replace('latency = ["cpu"]', "latency = []").replace('"latency@cpu" = "80 ms"', "")
@@ -91,7 +105,11 @@ def test_a_study_without_size_or_latency_has_fewer_objectives() -> None:
         ("max = 0.9 }", "max = 0.9 }\nrank = { eta = [0, 1] }", "axis rank is not supported yet"),
         ("max = 0.9 }", "max = 0.9 }\ninput = { hop_samples = [1] }", "axis input is not supported yet"),
         ("max = 0.9 }", "max = 0.9 }\ndecode = { beam_size = [1, 2] }", "axis decode is not supported yet"),
-        ("energy = []", 'energy = ["cpu"]', r"energy is not measurable yet, it must be empty, got \['cpu'\]"),
+        ("energy = []", 'energy = ["gpu"]', r"energy must be .* or \"estimate\" \(a labelled model\), got \['gpu'\]"),
+        ("energy = []", "energy = true", "energy must be .*, got True"),
+        ('quality = "-1.0"', '"energy@cpu" = "1 J"', "a budget on energy@cpu needs the objective energy"),
+        ("seed = 0", "seed = 0\n[target]\nthreads = 0", "target.threads: must be greater than or equal to 1, got 0"),
+        ("seed = 0", "seed = 0\n[target]\ntdp_w = 15", 'target.tdp_w is for energy = "estimate" alone, got 15 beside energy = '),
         ('latency = ["cpu"]', 'latency = ["cuda"]', "objectives.latency.0: must be 'cpu', got 'cuda'"),
         ('latency = ["cpu"]', "latency = []", "a budget on latency@cpu needs the objective"),
         ("12 MB", "12 XB", "budget size must have a unit, .*got '12 XB'"),
@@ -148,6 +166,6 @@ def test_command_line_mistakes() -> None:
 
 def test_schema_knows_every_section_and_is_plain_json() -> None:
     schema = json.loads(json.dumps(spec_schema()))
-    assert set(schema["properties"]) == {"name", "model", "data", "space", "objectives", "budgets", "search"}
+    assert set(schema["properties"]) == {"name", "model", "data", "space", "objectives", "budgets", "target", "search"}
     assert "latency@cpu" in schema["$defs"]["BudgetsSection"]["properties"]
     assert schema["additionalProperties"] is False

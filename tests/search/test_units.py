@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paredown.errors import BadInput
-from paredown.search.units import format_duration, format_size, format_value, parse_duration_s, parse_latency_ms, parse_size_bytes
+from paredown.search.units import (
+    format_duration,
+    format_size,
+    format_value,
+    parse_duration_s,
+    parse_energy_mj,
+    parse_latency_ms,
+    parse_size_bytes,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +36,17 @@ def test_sizes(text: str | int, size_bytes: int) -> None:
 @pytest.mark.parametrize(("text", "latency_ms"), [("80 ms", 80.0), ("0.2 s", 200.0), ("900us", 0.9), (".5s", 500.0)])
 def test_latencies(text: str, latency_ms: float) -> None:
     assert parse_latency_ms(text) == pytest.approx(latency_ms)
+
+
+@pytest.mark.parametrize(("text", "energy_mj"), [("250 mJ", 250.0), ("0.2 J", 200.0), ("10Wh", 36e6)])
+def test_energies(text: str, energy_mj: float) -> None:
+    assert parse_energy_mj(text) == pytest.approx(energy_mj)
+
+
+@pytest.mark.parametrize("text", ["250", "250 mWs", "-1 J", "0 mJ"])
+def test_bad_energies_name_rule_and_value(text: str) -> None:
+    with pytest.raises(BadInput, match=r"energy must .*got"):
+        parse_energy_mj(text)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("5 min", 300), ("10m", 600), ("1.5 h", 5400), ("90 s", 90), ("90", 90), (90, 90)])

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paredown.data import Split
+from paredown.profilers.fingerprint import Fingerprint
 from paredown.profilers.latency import CHEAP, Latency
 from paredown.profilers.measurement import Measurement
 from paredown.profilers.size import measure_size
@@ -51,7 +52,8 @@ class Evaluator:
     """Measures configurations of one model on one split. Latency is timed while the decoding processes rest.
 
     The first call measures the uncompressed bundle, whatever is asked: all differences and ratios are taken to it.
-    `latency_ms` of the reference may be given (from an earlier run of the study), so that trials of both runs share one scale.
+    `machine`: what latency is measured on. `latency_ms` of the reference may be given (from an earlier run of the study), so that
+    trials of both runs share one scale.
     """
 
     def __init__(
@@ -62,10 +64,11 @@ class Evaluator:
         split: Split,
         metric: str,
         seed: int,
+        machine: Fingerprint,
         latency_ms: float | None = None,
     ) -> None:
         self._workshop, self._decoder, self._stopwatch = workshop, decoder, stopwatch
-        self._split, self._metric, self._seed = split, metric, seed
+        self._split, self._metric, self._seed, self._machine = split, metric, seed, machine
         self._references = split.references(workshop.model.task)
         self._timed = spread_by_length(split, TIMED_UTTERANCES)
         self._known_latency_ms = latency_ms
@@ -95,7 +98,8 @@ class Evaluator:
             if not itself:
                 self._workshop.discard(configuration)
         quality = self._quality(found, reference)
-        return Outcome((*quality, ("latency_ms@cpu", on_one_scale(latency, reference.latency_ms)), ("size_bytes", size)))
+        latency_ms = replace(on_one_scale(latency, reference.latency_ms), target=self._machine.digest)
+        return Outcome((*quality, ("latency_ms@cpu", latency_ms), ("size_bytes", size)))
 
     def _quality(self, found: tuple[Hypothesis, ...], reference: Reference) -> list[tuple[str, Measurement]]:
         """The difference to the uncompressed model in the study's metric, and the scores themselves."""
@@ -106,6 +110,7 @@ class Evaluator:
             ("tokens", sum(len(hypothesis.ids) for hypothesis in found) / len(found)),
             ("length_ratio", sum(map(len, texts)) / max(1, sum(map(len, self._references)))),
             ("length_cap_hits", sum(hypothesis.hit_cap for hypothesis in found)),
+            ("instructions", " ".join(self._machine.instructions)),  # int8 products saturate on x86 without VNNI
         )
         rows = [("quality", Measurement(difference.value, unit, difference.ci95, len(found), detail=detail))]
         for metric, name in (("chrf", "chrF"), ("bleu", "BLEU")):

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from paredown.data import PREFIX, Split, open_data
 from paredown.data.audio_check import check_audio
@@ -28,8 +29,6 @@ from paredown.trials.sensitivity import AnalysisSettings, Teller, analyse
 from paredown.trials.space import first_candidates, make_space
 from paredown.trials.timing import Stopwatch
 from paredown.trials.workshop import Workshop
-
-THREADS = 1
 
 
 @dataclass(frozen=True)
@@ -63,15 +62,17 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
     check_space(spec.space, inventory)
     search_split, analysis_split = split_of(spec, "search"), split_of(spec, "analysis")
     search_split.references(model.task)
-    machine = read_fingerprint(THREADS)
-    identity = {"model": model.digest, "search split": search_split.digest, "target": f"{machine.cpu}, {machine.digest[:12]}"}
+    threads = spec.target.threads
+    machine = read_fingerprint(threads)
+    identity: dict[str, Any] = {"model": model.digest, "search split": search_split.digest}
+    identity |= {f"target's {fact}": value for fact, value in machine.facts.items()}  # each by its name, for the message where one differs
     calibrated = spec.space.bits is not None and spec.space.bits.method == "gptq"
     if calibrated:
         identity["calibration"] = calibration_digest(model.digest, analysis_split)
     refuse_conflict(folder, identity)
     left_out = ", ".join(model.dropped) or "nothing"
     tell.line(f"{spec.model.path}: {model.inference_parameters / 1e6:.1f}M parameters for inference; left out: {left_out}")
-    with Decoder() as decoder, Workshop(model) as workshop, Stopwatch(THREADS) as stopwatch:
+    with Decoder() as decoder, Workshop(model) as workshop, Stopwatch(threads) as stopwatch:
         for split in (search_split, analysis_split):
             check_split(split, workshop)
         analysed = analyse(model, analysis_split, workshop, decoder, AnalysisSettings.for_space(spec.space, inventory), tell)
@@ -79,7 +80,9 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
             workshop.calibration = calibrate_model(model, analysis_split, workshop, decoder, tell)
         space = make_space(spec.space, inventory, analysed.analysis, reference.decode)
         metric, seed = spec.objectives.quality, spec.search.seed
-        evaluate = Evaluator(workshop, decoder, stopwatch, search_split, metric, seed, latency_ms=known_latency_ms(folder, reference))
+        evaluate = Evaluator(
+            workshop, decoder, stopwatch, search_split, metric, seed, machine=machine, latency_ms=known_latency_ms(folder, reference)
+        )
         check_budgets(spec, space, workshop, evaluate)
         with Study.open(folder, spec, space, spec.objective_list, spec.budget_list, identity) as study:
             given = first_candidates(space, spec.space, inventory)
@@ -87,7 +90,7 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
     return Finished(folder, why, analysed.seconds, time.monotonic() - began)
 
 
-def refuse_conflict(folder: Path, identity: Mapping[str, str]) -> None:
+def refuse_conflict(folder: Path, identity: Mapping[str, Any]) -> None:
     """Raises BadInput, before hours are spent, where another process holds the study or it was made of something else."""
     if is_held(folder):
         raise BadInput(f"one process drives a study at a time: {folder} is held by another one")
