@@ -68,7 +68,7 @@ class StudyProgress:
         return f"best {self.bests(standing.trials)}" + ("" if left is None else f"; {format_duration(left)} left")
 
     def _figure(self, objective: Objective, value: float) -> str:
-        return f"{objective.name.replace('_bytes', '').replace('_ms', '')} {format_value(value, objective.unit)}"
+        return f"{objective.name.replace('_bytes', '').replace('_ms', '').replace('_mj', '')} {format_value(value, objective.unit)}"
 
     def _print_line(self, line: str) -> None:
         self._console.print(Text(line), soft_wrap=True)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from paredown.profilers.measurement import Measurement
     from paredown.search.budget import Budget
     from paredown.search.front import FrontPoint
+    from paredown.search.objective import Objective
     from paredown.search.outcome import Outcome
     from paredown.search.spec import StudySpec
     from paredown.search.trial import Trial
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 def add(subparsers: Any) -> None:
     front = subparsers.add_parser("front", help="the trials no other trial dominates, with intervals")
     front.add_argument("study", type=Path, metavar="STUDY", help="folder of the study (runs/NAME)")
-    front.add_argument("--budget", action="append", default=[], metavar="NAME=LIMIT", help="size=12MB, latency@cpu=80ms, quality=-1.0")
+    front.add_argument(
+        "--budget", action="append", default=[], metavar="NAME=LIMIT", help="size=12MB, latency@cpu=80ms, energy@cpu=200mJ, quality=-1.0"
+    )
     front.add_argument("--all", action="store_true", help="every complete trial, not the front alone")
     add_json(front)
     front.set_defaults(run=run_front)
@@ -80,7 +83,7 @@ def run_front(options: argparse.Namespace) -> int:
         print_json([{**point.to_dict(objectives), "configuration": json.loads(point.trial.configuration.to_json())} for point in chosen])
         return 0
     on_front = ["on front"] if options.all else []
-    headings = [_heading(objective.name, objective.unit) for objective in objectives]
+    headings = [_heading(objective, chosen) for objective in objectives]
     columns = ("trial", "made of", *on_front, *headings, "x at fixed tokens", "tokens", "feasible")
     caption = (
         f"{len(points)} trials complete, {sum(point.on_front for point in points)} on the front. "
@@ -93,8 +96,12 @@ def run_front(options: argparse.Namespace) -> int:
     return 0
 
 
-def _heading(name: str, unit: str) -> str:
-    return {"size_bytes": "size MB"}.get(name, f"{name.replace('_ms', '')} {unit}")
+def _heading(objective: "Objective", points: "Sequence[FrontPoint]") -> str:
+    """Name and unit, and whether the figures of the column are estimates."""
+    outcomes = [point.trial.outcome for point in points if point.trial.outcome is not None]
+    estimated = any(outcome.measurement_of[objective.name].provenance == "estimated" for outcome in outcomes)
+    name = "size MB" if objective.name == "size_bytes" else f"{objective.name.replace('_ms', '').replace('_mj', '')} {objective.unit}"
+    return f"{name}, ESTIMATED" if estimated else name
 
 
 def _row(point: "FrontPoint", objectives: Sequence[Any], with_front: bool) -> tuple[str, ...]:
@@ -159,9 +166,10 @@ def run_show(options: argparse.Namespace) -> int:
 
 def _figures(named: "tuple[str, Measurement]") -> tuple[str, ...]:
     name, figure = named
+    unsure = "" if figure.provenance == "measured" else f" ({figure.provenance})"
     around = f"{figure.ci95[0]:.6g} to {figure.ci95[1]:.6g}" if figure.ci95 else ""
     more = ", ".join(f"{key} {value:.4g}" for key, value in figure.detail if isinstance(value, float) and name != "size_bytes")
-    return (name, f"{figure.value:.6g}", figure.unit, around, more)
+    return (name + unsure, f"{figure.value:.6g}", figure.unit, around, more)
 
 
 def _layer_table(trial: "Trial") -> Any:
