@@ -8,6 +8,7 @@ import numpy as np
 from paredown.bundle.pack import pack
 from paredown.compress.prune import survivors
 from paredown.compress.quantize import quantize
+from paredown.errors import BadInput
 from paredown.profilers.size import measure_size
 from tests.benchmarks.bars import Bar, print_bars
 from tests.benchmarks.fresh_process import measure_footprint
@@ -49,7 +50,7 @@ def run_footprints(checkpoint: Path, bundles: Mapping[int, Path], threads: int, 
     for name, kind, path in entries:
         try:
             found = measure_footprint(kind, path, threads, seconds, tokens)
-        except RuntimeError as error:
+        except (BadInput, RuntimeError) as error:
             print(f"  {name:20s} not run ({error})")
             continue
         print(f"  {name:20s}{found.load_ms:9.0f}    {found.size_bytes / 1e6:9.1f}    {found.imported_mb:9.0f}    {found.peak_mb:9.0f}")

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from paredown.bundle.graphs.architecture import Architecture
+from paredown.bundle.graphs.architecture import Architecture, read_architecture
 from paredown.bundle.graphs.graph import IR_VERSION, OPSET, Graph
 from paredown.bundle.memory import estimate_memory
-from paredown.bundle.pack import Packed, Stored
-from paredown.bundle.storage import BundleParts
-from paredown.compress.compress import CompressedModel
-from paredown.compress.tensors import Quantized
+from paredown.bundle.plan import BundlePlan
 from paredown.errors import BadInput
-from paredown.runtime.bundle_files import SCHEMA
+from paredown.runtime.bundle_files import FRONTEND, SCHEMA, TOKENS
 from paredown.runtime.file_check import describe_files
 from paredown.runtime.seal import canonical_json, seal
 
@@ -32,41 +29,48 @@ def graph_file(name: str) -> str:
     return f"{name}.onnx"
 
 
-def write_manifest(
-    model: "Model",
-    architecture: Architecture,
-    compressed: CompressedModel,
-    parts: BundleParts,
-    packed: Packed,
-    files: Mapping[str, bytes],
-) -> str:
+def write_manifest(model: "Model", plan: BundlePlan, files: Mapping[str, bytes]) -> str:
     """`manifest.json`; `files` are all other files of the bundle."""
-    configuration = compressed.configuration
-    return seal(
-        {
-            "schema": SCHEMA,
-            "versions": read_versions(),
-            "model": {
-                "digest": model.digest,
-                "task": model.task,
-                "token_type": model.token_type,
-                "sos": model.sos,
-                "eos": model.eos,
-                "subsampling_least_frames": architecture.encoder.least_frames,
-                "dropped": list(model.dropped),
-            },
-            "configuration": json.loads(configuration.to_json()),
-            "configuration_digest": configuration.digest,
-            "calibration": None if compressed.calibrated_on is None else asdict(compressed.calibrated_on),
-            "parameters": {"model": model.inference_parameters, "stored": sum(_size(tensor) for tensor in parts.tensors.values())},
-            "memory": asdict(estimate_memory(architecture, parts.tensors, len(compressed.keep["decoder"]), model.frontend.n_fft)),
-            "keep": {stack: list(indices) for stack, indices in compressed.keep.items()},
-            "layers": _describe_layers(model, parts),
-            "files": describe_files(files),
-            "graphs": {name: _describe_graph(graph_file(name), graph) for name, graph in parts.graphs.items()},
-            "tensors": [record.to_json() for record in packed.records],
-        }
-    )
+    return seal(describe_model(model) | describe_plan(model, plan) | {"files": describe_files(files)})
+
+
+def describe_model(model: "Model") -> dict[str, Any]:
+    """What the manifests of all bundles of a model have in common."""
+    return {
+        "schema": SCHEMA,
+        "versions": read_versions(),
+        "model": {
+            "digest": model.digest,
+            "task": model.task,
+            "token_type": model.token_type,
+            "sos": model.sos,
+            "eos": model.eos,
+            "subsampling_least_frames": read_model_architecture(model).encoder.least_frames,
+            "dropped": list(model.dropped),
+        },
+    }
+
+
+def describe_plan(model: "Model", plan: BundlePlan) -> dict[str, Any]:
+    """What follows from the plan of a bundle of the model: everything of its manifest but `describe_model` and the files."""
+    configuration, calibrated_on = plan.outline.configuration, plan.outline.calibrated_on
+    keep = plan.outline.keep
+    return {
+        "configuration": json.loads(configuration.to_json()),
+        "configuration_digest": configuration.digest,
+        "calibration": None if calibrated_on is None else asdict(calibrated_on),
+        "parameters": {"model": model.inference_parameters, "stored": plan.stored_parameters},
+        "memory": asdict(estimate_memory(plan.architecture, plan.forms, len(keep["decoder"]), model.frontend.n_fft)),
+        "keep": {stack: list(indices) for stack, indices in keep.items()},
+        "layers": _describe_layers(plan),
+        "graphs": {name: _describe_graph(graph_file(name), graph) for name, graph in plan.graphs.items()},
+        "tensors": [record.to_json() for record in plan.records],
+    }
+
+
+def read_model_architecture(model: "Model") -> Architecture:
+    """The architecture that a model's graphs are built of. Raises BadInput for a part that they do not cover."""
+    return read_architecture(model.config, model.frontend.n_mels, len(model.tokens))
 
 
 def read_versions() -> dict[str, str | int]:
@@ -76,6 +80,11 @@ def read_versions() -> dict[str, str | int]:
         with suppress(PackageNotFoundError):
             versions[library] = version(library)
     return versions
+
+
+def render_texts(model: "Model") -> dict[str, bytes]:
+    """The files of a bundle that follow from the model alone, by name. Raises BadInput as `write_tokens` and `write_frontend`."""
+    return {TOKENS: write_tokens(model.tokens).encode(), FRONTEND: write_frontend(model).encode()}
 
 
 def write_tokens(tokens: tuple[str, ...]) -> str:
@@ -116,21 +125,17 @@ def _describe_graph(file: str, graph: Graph) -> dict[str, Any]:
     return {"file": file, "initializers": [initializer.to_json() for initializer in graph.initializers]}
 
 
-def _describe_layers(model: "Model", parts: BundleParts) -> dict[str, Any]:
+def _describe_layers(plan: BundlePlan) -> dict[str, Any]:
     """Of every stored layer: bit-width and kernel, the kernel's own width where that is another, share of zeros."""
     layers: dict[str, Any] = {}
-    for layer in model.inventory().layers:
-        tensor = parts.tensors.get(f"{layer.path}.weight")
-        if tensor is not None:
-            bits = tensor.bits if isinstance(tensor, Quantized) else 8 * tensor.dtype.itemsize
-            entry: dict[str, Any] = {"bits": bits, "kernel": parts.kernels[layer.path]}
-            if parts.nbits.get(layer.path, bits) != bits:
-                entry["kernel_bits"] = parts.nbits[layer.path]
-            if isinstance(tensor, Quantized) and tensor.mask is not None:
-                entry["sparsity"] = round(1.0 - float(tensor.mask.mean()), 6)
+    for layer in plan.inventory.layers:
+        form = plan.forms.get(f"{layer.path}.weight")
+        if form is not None:
+            bits = 8 * form.number_bytes if form.bits is None else form.bits
+            entry: dict[str, Any] = {"bits": bits, "kernel": plan.kernels[layer.path]}
+            if plan.nbits.get(layer.path, bits) != bits:
+                entry["kernel_bits"] = plan.nbits[layer.path]
+            if form.sparsity is not None:
+                entry["sparsity"] = round(form.sparsity, 6)
             layers[layer.path] = entry
     return layers
-
-
-def _size(tensor: Stored) -> int:
-    return tensor.codes.size if isinstance(tensor, Quantized) else tensor.size

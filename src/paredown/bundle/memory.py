@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from math import isqrt, prod
 
 from paredown.bundle.graphs.architecture import STRIDES, Architecture
-from paredown.bundle.pack import Stored
-from paredown.compress.tensors import Quantized
+from paredown.bundle.tensor_form import TensorForm
 from paredown.runtime.audio_limits import MemoryNeed
 from paredown.runtime.features import bytes_of_frame
 
@@ -26,12 +25,12 @@ _ROW_COPIES = 8.0  # arrays [S, widest layer]
 _NODE_COPIES = 2.0  # a step's pools of keys and values are there before and after it
 
 
-def estimate_memory(architecture: Architecture, tensors: Mapping[str, Stored], layers: int, n_fft: int) -> MemoryNeed:
-    """What the graphs over these stored tensors take; `layers`: decoder blocks that are kept."""
+def estimate_memory(architecture: Architecture, forms: Mapping[str, TensorForm], layers: int, n_fft: int) -> MemoryNeed:
+    """What the graphs over stored tensors of these forms take; `layers`: decoder blocks that are kept."""
     encoder, decoder = architecture.encoder, architecture.decoder
     strides = STRIDES[encoder.input_layer]
     frames_per_state = prod(strides)
-    shapes = {name: tensor.codes.shape if isinstance(tensor, Quantized) else tensor.shape for name, tensor in tensors.items()}
+    shapes = {name: form.shape for name, form in forms.items()}
     widest = max(shape[0] for name, shape in shapes.items() if name.startswith("encoder.encoders.") and len(shape) > 1)
     has_ctc = any(name.startswith(("ctc.", "st_ctc.")) for name in shapes)
     rows = _ROW_COPIES * 4 * widest + 16 * layers * decoder.width + (12 * decoder.tokens if has_ctc else 0)

@@ -21,15 +21,15 @@ A tensor with a mask takes the cheaper of the two, dense when they are equal (a 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paredown.compress.tensors import Quantized, Tensor
+from paredown.bundle.tensor_form import Stored, TensorForm, count_bytes, lay_out
+from paredown.compress.tensors import Quantized
 from paredown.runtime.bundle_files import TensorRecord
-
-Stored = Tensor | NDArray[np.float16]
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,16 @@ def pack(tensors: Mapping[str, Stored]) -> Packed:
     Raises ValueError if a raw tensor is neither float32 nor float16, if a code lies outside its bit-width, or if a pruned weight's code
     is not 0.
     """
-    floats, halves, planes = bytearray(), bytearray(), bytearray()
-    drafts: list[TensorRecord] = []
-    for name, tensor in sorted(tensors.items()):
+    for name, tensor in tensors.items():
+        _check(name, tensor)
+    records = lay_out({name: TensorForm.of(tensor) for name, tensor in tensors.items()})
+    data = bytearray(count_bytes(records))
+    for record in records:
+        tensor = tensors[record.name]
         if isinstance(tensor, Quantized):
-            drafts.append(_lay_quantized(name, tensor, floats, planes))
-        else:
-            drafts.append(_lay_floats(name, tensor, halves if tensor.dtype == np.float16 else floats))
-    # Every section was counted from its own beginning.
-    shifts = {"raw": 0, "half": len(floats), "dense": len(floats) + len(halves), "sparse": len(floats) + len(halves)}
-    records = tuple(replace(draft, offset=draft.offset + shifts[draft.kind]) for draft in drafts)
-    return Packed(bytes(floats + halves + planes), records)
+            _put(data, record.scales_offset, np.ascontiguousarray(tensor.scales, "<f4").tobytes())
+        _put(data, record.offset, _encode(tensor, record))
+    return Packed(bytes(data), records)
 
 
 def split_planes(codes: NDArray[np.int8], bits: int) -> bytes:
@@ -65,42 +64,25 @@ def split_planes(codes: NDArray[np.int8], bits: int) -> bytes:
     return b"".join(np.packbits((unsigned >> plane) & 1).tobytes() for plane in range(bits))
 
 
-def _lay_floats(name: str, tensor: NDArray[np.float32] | NDArray[np.float16], section: bytearray) -> TensorRecord:
-    if tensor.dtype not in (np.float32, np.float16):
+def _put(data: bytearray, offset: int, section: bytes) -> None:
+    data[offset : offset + len(section)] = section
+
+
+def _encode(tensor: Stored, record: TensorRecord) -> bytes:
+    """The numbers or the planes of a tensor, in the form of its record."""
+    if not isinstance(tensor, Quantized):
+        return np.ascontiguousarray(tensor, "<f2" if record.kind == "half" else "<f4").tobytes()
+    if record.kind == "dense":
+        return split_planes(tensor.codes, tensor.bits)
+    mask = cast(NDArray[np.bool_], tensor.mask).reshape(-1)  # only a tensor with a mask is sparse
+    return np.packbits(mask).tobytes() + split_planes(tensor.codes.reshape(-1)[mask], tensor.bits)
+
+
+def _check(name: str, tensor: Stored) -> None:
+    if isinstance(tensor, Quantized):
+        _check_codes(name, tensor)
+    elif tensor.dtype not in (np.float32, np.float16):
         raise ValueError(f"a raw tensor must be float32 or float16, got {tensor.dtype} for {name}")
-    offset, half = len(section), tensor.dtype == np.float16
-    section += np.ascontiguousarray(tensor, "<f2" if half else "<f4").tobytes()
-    return TensorRecord(name, "half" if half else "raw", tensor.shape, offset, len(section) - offset)
-
-
-def _lay_quantized(name: str, tensor: Quantized, floats: bytearray, planes: bytearray) -> TensorRecord:
-    _check_codes(name, tensor)
-    scales_offset, offset = len(floats), len(planes)
-    floats += np.ascontiguousarray(tensor.scales, "<f4").tobytes()
-    section, survivors = _encode(tensor)
-    planes += section
-    return TensorRecord(
-        name,
-        "dense" if survivors is None else "sparse",
-        tensor.codes.shape,
-        offset,
-        len(section),
-        bits=tensor.bits,
-        scales_offset=scales_offset,
-        channels=tensor.scales.size,
-        survivors=survivors or 0,
-    )
-
-
-def _encode(tensor: Quantized) -> tuple[bytes, int | None]:
-    """The cheaper section, and the number of survivors where that is the sparse one."""
-    if tensor.mask is not None:
-        survivors = int(np.count_nonzero(tensor.mask))
-        row = (tensor.codes.size + 7) // 8
-        if row + tensor.bits * ((survivors + 7) // 8) < tensor.bits * row:
-            kept = tensor.codes.reshape(-1)[tensor.mask.reshape(-1)]
-            return np.packbits(tensor.mask.reshape(-1)).tobytes() + split_planes(kept, tensor.bits), survivors
-    return split_planes(tensor.codes, tensor.bits), None
 
 
 def _check_codes(name: str, tensor: Quantized) -> None:

@@ -1,9 +1,4 @@
-"""What of a compressed model is stored, in which form, and which kernel computes it.
-
-Two things are rewritten before packing, so that nothing is stored twice or computed at run time: a batch norm is folded into the depthwise
-convolution in front of it, and the weight of an unfolded convolution is stored channels last. Where the network computes in half precision,
-what is not quantized is stored so.
-"""
+"""The numbers of a bundle in the form in which its plan stores them, and the graphs over them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,16 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paredown.bundle.graphs.architecture import Architecture
-from paredown.bundle.graphs.ctc import build_ctc, find_ctc
-from paredown.bundle.graphs.decoder import build_decoder
-from paredown.bundle.graphs.encoder import build_encoder
-from paredown.bundle.graphs.graph import Graph, WeightLayout
-from paredown.bundle.graphs.kernels import choose_kernels, nbits_width
-from paredown.bundle.pack import Stored
+from paredown.bundle.graphs.graph import Graph
+from paredown.bundle.plan import BATCH_NORM, BundlePlan, Outline, plan_bundle
+from paredown.bundle.tensor_form import Stored, TensorForm
 from paredown.compress.compress import CompressedModel
 from paredown.compress.tensors import Array, Quantized, Tensor, to_half
 from paredown.space.configuration import Kernel
-from paredown.space.inventory import Inventory, LayerInfo
+from paredown.space.cost import FP16_BYTES
+from paredown.space.inventory import Inventory
 
 BATCH_NORM_EPSILON = 1e-5  # torch's BatchNorm1d, which ESPnet takes as it is
 
@@ -56,32 +49,33 @@ def assemble(
     `buffers` holds the running statistics of the batch norms, which are no parameters. Tensors that no graph uses are left out.
     Raises BadInput if a weight is too large for half precision.
     """
-    configuration = compressed.configuration
-    kernels, bits = choose_kernels(inventory, configuration), configuration.bits_of
-    nbits = {layer.path: nbits_width(bits[layer.path]) for layer in inventory.layers if _is_blocked(layer, kernels[layer.path])}
-    unfolded = {layer.path: layer.shape[2] for layer in inventory.layers if len(layer.shape) == 4 and kernels[layer.path] == "int8"}
-    half = configuration.scheme.kernel == "fp16" and not fp32
+    plan = plan_bundle(architecture, inventory, Outline.of(compressed), fp32)
+    tensors, graphs = arrange(plan, compressed, buffers), plan.graphs
+    return BundleParts(tensors, graphs["encoder"], graphs["decoder"], plan.kernels, plan.nbits, graphs.get("ctc"))
+
+
+def arrange(plan: BundlePlan, compressed: CompressedModel, buffers: Mapping[str, Array]) -> dict[str, Stored]:
+    """The tensors of a compressed model as its plan stores them, by name.
+
+    `buffers` as in `assemble`. Raises BadInput if a weight is too large for half precision, ValueError if a tensor has not become what
+    the plan says.
+    """
     folded = dict(compressed.tensors)
     fold_batch_norms(folded, buffers)
-    for path in unfolded:
+    for path in plan.unfolded:
         folded[f"{path}.weight"] = channels_last(folded[f"{path}.weight"])
-    tensors: dict[str, Stored] = dict(folded)
-    if half:
-        tensors = {name: tensor if isinstance(tensor, Quantized) else to_half(name, tensor) for name, tensor in folded.items()}
-    shapes = {name: _shape(tensor) for name, tensor in tensors.items()}
-    layout = WeightLayout(shapes, {} if fp32 else kernels, unfolded, nbits, configuration.scheme.block, half)
-    encoder = build_encoder(architecture, layout, compressed.keep["encoder"], compressed.keep["decoder"])
-    decoder = build_decoder(architecture, layout, compressed.keep["decoder"])
-    head = find_ctc(inventory)
-    ctc = None if head is None else build_ctc(architecture, layout, head)
-    graphs = [graph for graph in (encoder, decoder, ctc) if graph is not None]
-    used = {name for graph in graphs for initializer in graph.initializers for name in initializer.tensors}
-    return BundleParts({name: tensors[name] for name in sorted(used)}, encoder, decoder, kernels, nbits, ctc)
+    tensors = {name: _in_half(name, tensor, plan) for name, tensor in folded.items()}
+    stored = {name: tensors[name] for name in plan.forms}
+    for name, tensor in stored.items():
+        if TensorForm.of(tensor) != plan.forms[name]:
+            raise ValueError(f"{name} must be stored as {plan.forms[name]}, got {TensorForm.of(tensor)}")
+    return stored
 
 
-def _is_blocked(layer: LayerInfo, kernel: Kernel) -> bool:
-    """Whether MatMulNBits multiplies the layer; an embedding of that kernel is looked up."""
-    return kernel == "nbits" and layer.kind != "embedding"
+def _in_half(name: str, tensor: Tensor, plan: BundlePlan) -> Stored:
+    """A tensor, in half precision where its plan stores numbers so."""
+    form = plan.forms.get(name)
+    return to_half(name, tensor) if form is not None and form.number_bytes == FP16_BYTES and not isinstance(tensor, Quantized) else tensor
 
 
 def channels_last(weight: Tensor) -> Tensor:
@@ -98,7 +92,7 @@ def _flatten_last(weight: NDArray[Any]) -> NDArray[Any]:
 
 def fold_batch_norms(tensors: dict[str, Tensor], buffers: Mapping[str, Array]) -> None:
     """Move every batch norm, y = (x - mean) gain + beta with gain = gamma / sqrt(var + eps), into the convolution in front of it."""
-    for gamma in [name for name in tensors if name.endswith("conv_module.norm.weight")]:
+    for gamma in [name for name in tensors if name.endswith(f"{BATCH_NORM}weight")]:
         module = gamma.removesuffix("norm.weight")
         mean, variance = (np.asarray(buffers[f"{module}norm.running_{part}"], np.float64) for part in ("mean", "var"))
         gain = np.asarray(tensors.pop(gamma), np.float64) / np.sqrt(variance + BATCH_NORM_EPSILON)
@@ -114,7 +108,3 @@ def _scaled(weight: Tensor, gain: NDArray[np.float64]) -> Tensor:
         return replace(weight, scales=(weight.scales.astype(np.float64) * gain).astype(np.float32))
     scaled: Array = (weight.astype(np.float64) * gain.reshape(-1, *[1] * (weight.ndim - 1))).astype(np.float32)
     return scaled
-
-
-def _shape(tensor: Stored) -> tuple[int, ...]:
-    return tensor.codes.shape if isinstance(tensor, Quantized) else tensor.shape

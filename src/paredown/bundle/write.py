@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paredown.bundle.folder import check_target, write_folder
-from paredown.bundle.graphs.architecture import read_architecture
-from paredown.bundle.manifest import graph_file, write_frontend, write_manifest, write_tokens
+from paredown.bundle.manifest import graph_file, read_model_architecture, render_texts, write_manifest
 from paredown.bundle.pack import pack
-from paredown.bundle.storage import assemble
+from paredown.bundle.plan import Outline, check_decode, plan_bundle
+from paredown.bundle.storage import arrange
 from paredown.compress.compress import CompressedModel
-from paredown.errors import BadInput
-from paredown.runtime.bundle_files import FRONTEND, MANIFEST, MEASUREMENTS, TOKENS, WEIGHTS, recognize_bundle
+from paredown.runtime.bundle_files import MANIFEST, MEASUREMENTS, WEIGHTS, recognize_bundle
 
 if TYPE_CHECKING:
     from paredown.models import Model
@@ -39,17 +38,12 @@ def render(model: "Model", compressed: CompressedModel) -> dict[str, bytes]:
     """The files of a bundle by name, the manifest last."""
     from paredown.compress.network import state_of  # torch
 
-    architecture = read_architecture(model.config, model.frontend.n_mels, len(model.tokens))
-    parts = assemble(architecture, model.inventory(), state_of(model), compressed)
-    ctc_weight = compressed.configuration.decode.ctc_weight
-    if parts.ctc is None and ctc_weight > 0:
-        raise BadInput(f"decode.ctc_weight must be 0 for a model without a CTC over its output text, got {ctc_weight:g}")
-    packed = pack(parts.tensors)
+    architecture = read_model_architecture(model)
+    plan = plan_bundle(architecture, model.inventory(), Outline.of(compressed))
+    check_decode(plan)
     files = {
-        WEIGHTS: packed.data,
-        **{graph_file(name): graph.serialize() for name, graph in parts.graphs.items()},
-        TOKENS: write_tokens(model.tokens).encode(),
-        FRONTEND: write_frontend(model).encode(),
+        WEIGHTS: pack(arrange(plan, compressed, state_of(model))).data,
+        **{graph_file(name): graph.serialize() for name, graph in plan.graphs.items()},
+        **render_texts(model),
     }
-    manifest = write_manifest(model, architecture, compressed, parts, packed, files)
-    return files | {MANIFEST: manifest.encode()}
+    return files | {MANIFEST: write_manifest(model, plan, files).encode()}

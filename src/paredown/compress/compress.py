@@ -6,6 +6,7 @@ Rounding 11M weights to the nearest takes a fraction of a second, the calibrated
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from paredown.space.configuration import Configuration
 from paredown.space.inventory import Inventory
 
 Mask = NDArray[np.bool_]
+Given = TypeVar("Given")
 # Quantized layers of one model (and, if calibrated, one calibration) without mask, by (path, bits, granularity, method).
 Memo = dict[tuple[str, int, str, str], Quantized]
 
@@ -62,8 +64,8 @@ def compress(
     have: a block, a layer, a group; or gives bits to a layer of a dropped block; or takes the calibrated method without `calibration`; or
     if a weight is too large for kernel fp16. Raises ValueError if the weights do not fit the inventory.
     """
-    keep = _resolved_keep(inventory, configuration)
-    _check_names(inventory, groups, configuration)
+    keep = resolve_keep(inventory, configuration)
+    check_names(inventory, groups, configuration)
     masks = _masks(state, groups, configuration)
     bits_of, rounding = configuration.bits_of, _Rounding(configuration, calibration, {} if memo is None else memo)
     tensors: dict[str, Tensor] = {}
@@ -86,15 +88,20 @@ def compress(
     return CompressedModel(configuration, tensors, keep, rounding.calibrated_on)
 
 
+def calibration_of(configuration: Configuration, calibration: Given | None) -> Given | None:
+    """The calibration that the configuration's codes are chosen with, None where they are the nearest. Raises BadInput if there is none."""
+    calibrated = configuration.scheme.method == "gptq" and bool(configuration.bits)
+    if calibrated and calibration is None:
+        raise BadInput("method gptq needs a calibration (utterances that the model hears), got none")
+    return calibration if calibrated else None
+
+
 class _Rounding:
     """How a configuration makes codes, with what was made before in `memo`."""
 
     def __init__(self, configuration: Configuration, calibration: Calibration | None, memo: Memo) -> None:
         self._scheme, self._bits, self._memo = configuration.scheme, configuration.bits_of, memo
-        calibrated = self._scheme.method == "gptq" and bool(self._bits)
-        if calibrated and calibration is None:
-            raise BadInput("method gptq needs a calibration (utterances that the model hears), got none")
-        self._calibration = calibration if calibrated else None
+        self._calibration = calibration_of(configuration, calibration)
 
     @property
     def calibrated_on(self) -> CalibratedOn | None:
@@ -114,7 +121,8 @@ class _Rounding:
         return self._memo[key] if mask is None else _masked(self._memo[key], mask)
 
 
-def _resolved_keep(inventory: Inventory, configuration: Configuration) -> dict[str, tuple[int, ...]]:
+def resolve_keep(inventory: Inventory, configuration: Configuration) -> dict[str, tuple[int, ...]]:
+    """The kept blocks of every stack, in full. Raises BadInput for a block that the model does not have."""
     keep = {stack: tuple(range(blocks)) for stack, blocks in inventory.blocks}
     for stack, indices in configuration.keep:
         if stack not in keep or indices[0] < 0 or indices[-1] >= len(keep[stack]):
@@ -123,7 +131,8 @@ def _resolved_keep(inventory: Inventory, configuration: Configuration) -> dict[s
     return keep
 
 
-def _check_names(inventory: Inventory, groups: Mapping[str, tuple[str, ...]], configuration: Configuration) -> None:
+def check_names(inventory: Inventory, groups: Mapping[str, tuple[str, ...]], configuration: Configuration) -> None:
+    """Raises BadInput for layers and groups that the model does not have, and for layers of dropped blocks."""
     for path, _ in configuration.bits:
         if path not in inventory.by_path:
             raise BadInput(f"bits must name layers of the model, got {path!r}")

@@ -30,8 +30,12 @@ def compress_model(
 
     Sparsity ranks the weights of a group's layers and norms, as torch's pruning of `weight` does; biases stay.
     """
-    groups = {group: tuple(name for name in names if name.endswith(".weight")) for group, names in group_parameters(model.network).items()}
-    return compress(state_of(model), model.inventory(), groups, configuration, memo, calibration)
+    return compress(state_of(model), model.inventory(), ranked_parameters(model), configuration, memo, calibration)
+
+
+def ranked_parameters(model: "Model") -> dict[str, tuple[str, ...]]:
+    """Names of the parameters of every group that sparsity ranks, in network order."""
+    return {group: tuple(name for name in names if name.endswith(".weight")) for group, names in group_parameters(model.network).items()}
 
 
 def dense_network(model: "Model", compressed: CompressedModel) -> "Network":

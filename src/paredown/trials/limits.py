@@ -1,9 +1,10 @@
 """What a study asks for and can never get, found before anything is searched."""
 
 from paredown.errors import BadInput
-from paredown.profilers.size import measure_size
+from paredown.search.budget import Budget
 from paredown.search.spec import SpaceSection, StudySpec
 from paredown.space.axes.base import SearchSpace
+from paredown.space.configuration import Configuration
 from paredown.space.inventory import Inventory
 from paredown.trials.evaluation import Evaluator
 from paredown.trials.workshop import Workshop
@@ -24,24 +25,30 @@ def check_space(section: SpaceSection, inventory: Inventory) -> None:
 def check_budgets(spec: StudySpec, space: SearchSpace, workshop: Workshop, evaluator: Evaluator) -> None:
     """Raises BadInput if the smallest model of the space, all axes at their lowest, misses a budget on size or latency.
 
-    It is built once. For latency the lower end of the interval counts, so that noise refuses nothing.
+    Its bytes are foretold; it is built only where latency is limited. For that the lower end of the interval counts, so that noise refuses
+    nothing.
     """
-    limits = {budget.measure: budget for budget in spec.budget_list if budget.measure != "quality"}
-    if not limits.keys() & {"size_bytes", "latency_ms@cpu"}:
-        return
-    smallest = space.smallest()
+    limits = {budget.measure: budget for budget in spec.budget_list}
+    if "size_bytes" in limits:
+        _check_size(limits["size_bytes"], space.smallest(), workshop)
+    if "latency_ms@cpu" in limits:
+        _check_latency(limits["latency_ms@cpu"], space.smallest(), workshop, evaluator)
+
+
+def _check_size(budget: Budget, smallest: Configuration, workshop: Workshop) -> None:
+    size_bytes = workshop.foretell(smallest).size_bytes
+    if size_bytes > budget.limit:
+        raise BadInput(f"{budget} cannot be reached: with every axis at its lowest the bundle has {size_bytes / 1e6:.3f} MB")
+
+
+def _check_latency(budget: Budget, smallest: Configuration, workshop: Workshop, evaluator: Evaluator) -> None:
+    reference = evaluator.reference
     bundle = workshop.build(smallest)
     try:
-        size = limits.get("size_bytes")
-        if size is not None and measure_size(bundle).size_bytes > size.limit:
-            reached = measure_size(bundle).size_bytes / 1e6
-            raise BadInput(f"{size} cannot be reached: with every axis at its lowest the bundle has {reached:.3f} MB")
-        latency = limits.get("latency_ms@cpu")
-        if latency is not None:
-            reference = evaluator.reference
-            timing = evaluator.time(bundle, reference.bundle).free
-            if timing.ratio_ci95[0] * reference.latency_ms > latency.limit:
-                reached = timing.ratio * reference.latency_ms
-                raise BadInput(f"{latency} cannot be reached: with every axis at its lowest an utterance takes {reached:.1f} ms")
+        timing = evaluator.time(bundle, reference.bundle).free
+        if timing.ratio_ci95[0] * reference.latency_ms > budget.limit:
+            reached = timing.ratio * reference.latency_ms
+            raise BadInput(f"{budget} cannot be reached: with every axis at its lowest an utterance takes {reached:.1f} ms")
     finally:
-        workshop.discard(smallest)
+        if bundle != reference.bundle:
+            workshop.discard(smallest)

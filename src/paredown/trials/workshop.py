@@ -3,13 +3,16 @@
 import os
 import shutil
 import tempfile
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from paredown.profilers.machine_lock import machine_share
 from paredown.space.configuration import Configuration
 
 if TYPE_CHECKING:
+    from paredown.bundle.forecast import BundleForecast, Forecast
     from paredown.compress.calibration import Calibration
     from paredown.models import Model
 
@@ -51,9 +54,24 @@ class Workshop:
         from paredown.compress.network import compress_model
 
         folder = self.folder / configuration.digest[:16]
-        if not folder.exists():
+        if folder.exists():
+            return folder
+        with machine_share():
             write_bundle(self.model, compress_model(self.model, configuration, self._memo, self.calibration), folder)
         return folder
+
+    def foretell(self, configuration: Configuration) -> "BundleForecast":
+        """The bundle's bytes, file by file and exactly, without building it. Raises BadInput as `build`."""
+        from paredown.compress.compress import CalibratedOn
+
+        heard = None if self.calibration is None else CalibratedOn(self.calibration.digest, self.calibration.utterances)
+        return self._forecast.foretell(configuration, heard)
+
+    @cached_property
+    def _forecast(self) -> "Forecast":
+        from paredown.bundle.forecast import Forecast
+
+        return Forecast(self.model)
 
     def discard(self, configuration: Configuration) -> None:
         """Remove the bundle of `configuration`, if it was built."""
