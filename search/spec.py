@@ -146,10 +146,14 @@ class ObjectivesSection(Section):
 
 
 class TargetSection(Section):
-    """How the target runs a bundle. `threads`: of the runtime; `tdp_w`: thermal design power of the processor, for energy = "estimate"."""
+    """How the target runs a bundle. `threads`: of the runtime.
+
+    `tdp_w`, `tdp_cores`: design power and physical cores of one processor package, for energy = "estimate" where they are not known.
+    """
 
     threads: Annotated[Whole, Field(ge=1)] = 1
     tdp_w: Annotated[float, Field(gt=0)] | None = None
+    tdp_cores: Annotated[Whole, Field(ge=1)] | None = None
 
 
 class BudgetsSection(Section):
@@ -221,9 +225,10 @@ class StudySpec(Section):
             raise ValueError('a budget on latency@cpu needs the objective latency = ["cpu"], got none')
         if self.budgets.energy_cpu is not None and not self.objectives.energy:
             raise ValueError('a budget on energy@cpu needs the objective energy = ["cpu"] or "estimate", got none')
-        if self.target.tdp_w is not None and self.objectives.energy != "estimate":
-            energy = list(self.objectives.energy)
-            raise ValueError(f'target.tdp_w is for energy = "estimate" alone, got {self.target.tdp_w:g} beside energy = {energy}')
+        for name, value in (("tdp_w", self.target.tdp_w), ("tdp_cores", self.target.tdp_cores)):
+            if value is not None and self.objectives.energy != "estimate":
+                energy = list(self.objectives.energy)
+                raise ValueError(f'target.{name} is for energy = "estimate" alone, got {value:g} beside energy = {energy}')
         return self
 
     @property

@@ -80,8 +80,8 @@ def test_energy_is_an_objective_with_its_budget() -> None:
 
 
 def test_an_estimate_of_energy_may_be_told_the_design_power() -> None:
-    spec = parse_spec(EXAMPLE.replace("energy = []", 'energy = "estimate"') + "[target]\nthreads = 2\ntdp_w = 15\n")
-    assert (spec.objectives.energy, spec.target.tdp_w, spec.target.threads) == ("estimate", 15.0, 2)
+    spec = parse_spec(EXAMPLE.replace("energy = []", 'energy = "estimate"') + "[target]\nthreads = 2\ntdp_w = 15\ntdp_cores = 4\n")
+    assert (spec.objectives.energy, spec.target.tdp_w, spec.target.tdp_cores, spec.target.threads) == ("estimate", 15.0, 4, 2)
     assert parse_spec(to_toml(spec)) == spec
 
 

@@ -90,7 +90,7 @@ def run_export(options: argparse.Namespace) -> int:
     from paredown.commands.fronts import budgets_of, find_trial, read_study
     from paredown.search.pick import pick_trial
     from paredown.search.study import read_identity
-    from paredown.trials.study_run import split_of, studied_model
+    from paredown.trials.study_run import split_of, studied_model, target_of
 
     spec, trials = read_study(options.study)
     check_place(options.output, options.form, options.force)
@@ -98,9 +98,10 @@ def run_export(options: argparse.Namespace) -> int:
         trial = find_trial(trials, options.trial)
     else:
         trial = pick_trial(options.pick, trials, spec.objective_list, budgets_of(spec, options.budget))
-    model = studied_model(spec, str(read_identity(options.study)["model"]))
+    identity = read_identity(options.study)
+    model = studied_model(spec, str(identity["model"]))
     figures = {name: figure.to_dict() for name, figure in (trial.outcome.measurements if trial.outcome else ())}
-    about = {"study": spec.name, "trial": trial.number, "label": trial.label, "target": str(read_identity(options.study)["target"])}
+    about = {"study": spec.name, "trial": trial.number, "label": trial.label, "target": target_of(identity)}
     split = split_of(spec, "analysis") if trial.configuration.scheme.method == "gptq" else None
     prepared = prepare(model, trial.configuration, split, "the trial says what computes each layer")
     return _write(model, prepared, options, {**about, "measurements": figures})

@@ -29,6 +29,14 @@ def positive(text: str) -> int:
     return value
 
 
+def positive_real(text: str) -> float:
+    """A finite number above zero, for argparse."""
+    value = real(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"a figure must be above zero, got {text!r}")
+    return value
+
+
 def real(text: str) -> float:
     """A finite number, for argparse."""
     try:

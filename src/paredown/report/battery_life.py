@@ -22,7 +22,7 @@ class BatteryLife:
     def of(
         cls, charge_wh: float, energy_mj: float, ci95_mj: tuple[float, float] | None = None, audio_s: float | None = None
     ) -> "BatteryLife":
-        """`energy_mj`: of an utterance; `audio_s`: mean length of an utterance. Raises ValueError unless charge and energy are above zero."""
+        """`energy_mj`, `audio_s`: of an utterance, on average. Raises ValueError unless charge and energy are above zero."""
         if not charge_wh > 0 or not energy_mj > 0:
             raise ValueError(f"charge and energy must be above zero, got {charge_wh} Wh and {energy_mj} mJ")
         charge_mj = charge_wh * MJ_PER_WH

@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paredown.data import Split
+from paredown.profilers.energy.energy import Energy
+from paredown.profilers.energy.protocol import CHEAP as ENERGY_PROTOCOL
 from paredown.profilers.fingerprint import Fingerprint
 from paredown.profilers.latency import CHEAP, Latency
 from paredown.profilers.measurement import Measurement
 from paredown.profilers.size import measure_size
 from paredown.quality import paired_difference, score
-from paredown.search.outcome import Outcome
+from paredown.search.outcome import Outcome, Rejected
 from paredown.space.configuration import Configuration, Scheme
 from paredown.trials.decoding import Decoder, Hypothesis
+from paredown.trials.metering import EnergyRequest, meter
+from paredown.trials.operations import macs_of_bundle
 from paredown.trials.timing import REFERENCE, Stopwatch, Timed
 from paredown.trials.workshop import Workshop
 
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 UNCOMPRESSED = Configuration(scheme=Scheme(kernel="fp32"))
 TIMED_UTTERANCES = 24
 FIXED_TOKENS = 16
+MACS_AUDIO_S = 5.0  # the utterance whose multiply-accumulates are told
 
 
 def uncompressed(model: "Model") -> Configuration:
@@ -32,16 +37,29 @@ def uncompressed(model: "Model") -> Configuration:
 
 
 @dataclass(frozen=True)
+class Known:
+    """Latency and energy of the reference in an earlier run of the study, so that trials of both runs share one scale."""
+
+    latency_ms: float | None = None
+    energy_mj: float | None = None
+
+
+NOTHING_KNOWN = Known()
+
+
+@dataclass(frozen=True)
 class Reference:
     """The uncompressed model as it was measured on this machine: what trials are compared with.
 
-    `latency` is what was timed in this run, None where `latency_ms` was known from an earlier one.
+    `latency` is what was timed in this run, None where `latency_ms` was known from an earlier one; the same of energy, where it is counted.
     """
 
     bundle: Path
     found: tuple[Hypothesis, ...]
     latency_ms: float
     latency: Latency | None
+    energy_mj: float | None = None
+    energy: Energy | None = None
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -52,8 +70,8 @@ class Evaluator:
     """Measures configurations of one model on one split. Latency is timed while the decoding processes rest.
 
     The first call measures the uncompressed bundle, whatever is asked: all differences and ratios are taken to it.
-    `machine`: what latency is measured on. `latency_ms` of the reference may be given (from an earlier run of the study), so that
-    trials of both runs share one scale.
+    `machine`: what latency is measured on. `energy`: how energy is counted, None where it is not. `known`: of the reference, from an
+    earlier run.
     """
 
     def __init__(
@@ -65,13 +83,14 @@ class Evaluator:
         metric: str,
         seed: int,
         machine: Fingerprint,
-        latency_ms: float | None = None,
+        energy: EnergyRequest | None = None,
+        known: Known = NOTHING_KNOWN,
     ) -> None:
         self._workshop, self._decoder, self._stopwatch = workshop, decoder, stopwatch
         self._split, self._metric, self._seed, self._machine = split, metric, seed, machine
         self._references = split.references(workshop.model.task)
         self._timed = spread_by_length(split, TIMED_UTTERANCES)
-        self._known_latency_ms = latency_ms
+        self._energy, self._known = energy, known
         self._reference: Reference | None = None
 
     @property
@@ -80,9 +99,11 @@ class Evaluator:
         if self._reference is None:
             bundle = self._workshop.build(uncompressed(self._workshop.model))
             found = self._decoder.decode(bundle, self._split)
-            latency = None if self._known_latency_ms else self.time(bundle, bundle)
-            latency_ms = latency.free.median_ms if latency else float(self._known_latency_ms or 0.0)
-            self._reference = Reference(bundle, found, latency_ms, latency)
+            latency = None if self._known.latency_ms else self.time(bundle, bundle)
+            latency_ms = latency.free.median_ms if latency else float(self._known.latency_ms or 0.0)
+            energy = None if self._known.energy_mj else self.count_energy(bundle, bundle)
+            energy_mj = _gross_mj(energy) if energy else self._known.energy_mj
+            self._reference = Reference(bundle, found, latency_ms, latency, energy_mj, energy)
         return self._reference
 
     def __call__(self, configuration: Configuration, number: int) -> Outcome:
@@ -93,13 +114,21 @@ class Evaluator:
         try:
             found = reference.found if itself else self._decoder.decode(bundle, self._split)
             latency = (reference.latency if itself else None) or self.time(bundle, reference.bundle)
+            energy = (reference.energy if itself else None) or self.count_energy(bundle, reference.bundle)
             size = measure_size(bundle).to_measurement()
+            work = float(macs_of_bundle(bundle, MACS_AUDIO_S, FIXED_TOKENS))
         finally:
             if not itself:
                 self._workshop.discard(configuration)
         quality = self._quality(found, reference)
-        latency_ms = replace(on_one_scale(latency, reference.latency_ms), target=self._machine.digest)
-        return Outcome((*quality, ("latency_ms@cpu", latency_ms), ("size_bytes", size)))
+        here = self._machine.digest
+        costs = [("latency_ms@cpu", replace(on_one_scale(latency, reference.latency_ms), target=here)), ("size_bytes", size)]
+        stored = float(self._workshop.foretell(configuration).stored_parameters)
+        costs.append(("params", Measurement(stored, "parameters")))
+        costs.append(("macs", Measurement(work, "MACs", detail=(("audio_s", MACS_AUDIO_S), ("tokens", FIXED_TOKENS)))))
+        if energy is not None and reference.energy_mj is not None:
+            costs.append(("energy_mj@cpu", replace(energy_on_one_scale(energy, reference.energy_mj), target=here)))
+        return Outcome((*quality, *costs))
 
     def _quality(self, found: tuple[Hypothesis, ...], reference: Reference) -> list[tuple[str, Measurement]]:
         """The difference to the uncompressed model in the study's metric, and the scores themselves."""
@@ -123,6 +152,36 @@ class Evaluator:
         candidates = {REFERENCE: Timed(reference)} | ({"candidate": Timed(bundle)} if bundle != reference else {})
         timed = self._stopwatch.time(candidates, self._timed, CHEAP, fixed_tokens=FIXED_TOKENS, seed=self._seed)
         return timed["candidate" if bundle != reference else REFERENCE]
+
+    def count_energy(self, bundle: Path, reference: Path) -> Energy | None:
+        """Energy of a bundle beside the reference, in a few short windows; None where the study does not ask for it.
+
+        Raises Rejected where the source refused the windows: such a trial has no figure.
+        """
+        if self._energy is None:
+            return None
+        candidates = {REFERENCE: Timed(reference)} | ({"candidate": Timed(bundle)} if bundle != reference else {})
+        counted = meter(self._stopwatch, candidates, self._timed, self._energy, ENERGY_PROTOCOL, seed=self._seed)
+        energy = counted["candidate" if bundle != reference else REFERENCE]
+        if energy.figures is None or counted[REFERENCE].figures is None:
+            raise Rejected(f"energy could not be counted: {energy.reason or counted[REFERENCE].reason}")
+        return energy
+
+
+def _gross_mj(energy: Energy) -> float:
+    assert energy.figures is not None  # count_energy rejects what has none
+    return energy.figures.gross_mj.value
+
+
+def energy_on_one_scale(energy: Energy, reference_mj: float) -> Measurement:
+    """The ratio to the reference, from windows next to each other, times the reference's own energy; see `on_one_scale`."""
+    raw = energy.to_measurement()
+    assert energy.figures is not None
+    ratio = energy.figures.ratio
+    if ratio is None or ratio.samples == (1.0,) * len(ratio.samples):  # the reference itself
+        return raw
+    ci95 = None if ratio.ci95 is None else (ratio.ci95[0] * reference_mj, ratio.ci95[1] * reference_mj)
+    return replace(raw, value=ratio.value * reference_mj, ci95=ci95, detail=(*raw.detail, ("counted_mean", raw.value)))
 
 
 def on_one_scale(latency: Latency, reference_ms: float) -> Measurement:

@@ -23,12 +23,15 @@ from paredown.search.study import Study, read_identity, read_trials
 from paredown.space.configuration import Configuration
 from paredown.trials.calibrating import calibrate_model, calibration_digest
 from paredown.trials.decoding import Decoder
-from paredown.trials.evaluation import Evaluator, uncompressed
+from paredown.trials.evaluation import Evaluator, Known, uncompressed
 from paredown.trials.limits import check_budgets, check_space
+from paredown.trials.metering import EnergyRequest
 from paredown.trials.sensitivity import AnalysisSettings, Teller, analyse
 from paredown.trials.space import first_candidates, make_space
 from paredown.trials.timing import Stopwatch
 from paredown.trials.workshop import Workshop
+
+_TARGET = "target's "  # what facts of the fingerprint are named by in a study's identity
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
     Raises BadInput for whatever the user can mend; nothing is written into `folder` then that was not there before.
     """
     began = time.monotonic()
+    energy = energy_request(spec)
     model = load_model(spec.model.path)
     inventory, reference = model.inventory(), uncompressed(model)
     check_space(spec.space, inventory)
@@ -65,7 +69,7 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
     threads = spec.target.threads
     machine = read_fingerprint(threads)
     identity: dict[str, Any] = {"model": model.digest, "search split": search_split.digest}
-    identity |= {f"target's {fact}": value for fact, value in machine.facts.items()}  # each by its name, for the message where one differs
+    identity |= {_TARGET + fact: value for fact, value in machine.facts.items()}  # each by its name, for the message where one differs
     calibrated = spec.space.bits is not None and spec.space.bits.method == "gptq"
     if calibrated:
         identity["calibration"] = calibration_digest(model.digest, analysis_split)
@@ -80,9 +84,7 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
             workshop.calibration = calibrate_model(model, analysis_split, workshop, decoder, tell)
         space = make_space(spec.space, inventory, analysed.analysis, reference.decode)
         metric, seed = spec.objectives.quality, spec.search.seed
-        evaluate = Evaluator(
-            workshop, decoder, stopwatch, search_split, metric, seed, machine=machine, latency_ms=known_latency_ms(folder, reference)
-        )
+        evaluate = Evaluator(workshop, decoder, stopwatch, search_split, metric, seed, machine, energy, known_costs(folder, reference))
         check_budgets(spec, space, workshop, evaluate)
         with Study.open(folder, spec, space, spec.objective_list, spec.budget_list, identity) as study:
             given = first_candidates(space, spec.space, inventory)
@@ -101,6 +103,11 @@ def refuse_conflict(folder: Path, identity: Mapping[str, Any]) -> None:
             raise BadInput(f"study {folder} exists, made of something else: {difference}; choose another name or remove the folder")
 
 
+def target_of(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of the fingerprint that a study was measured under."""
+    return {name.removeprefix(_TARGET): value for name, value in identity.items() if name.startswith(_TARGET)}
+
+
 def check_split(split: Split, workshop: Workshop) -> None:
     """Raises BadInput if an audio file cannot be read, or is shorter or longer than a bundle takes."""
     bundle = workshop.build(uncompressed(workshop.model))
@@ -111,12 +118,23 @@ def check_split(split: Split, workshop: Workshop) -> None:
     check_audio(split, limits.least_samples, limits.sample_rate_hz, limits.most_samples)
 
 
-def known_latency_ms(folder: Path, reference: Configuration) -> float | None:
-    """The latency of the reference in an earlier run, so that all trials of a study share one scale."""
+def energy_request(spec: StudySpec) -> EnergyRequest | None:
+    """How the study counts energy, None where it does not. Raises BadInput, with what to do about it, where this machine cannot."""
+    if not spec.objectives.energy:
+        return None
+    source = "estimate" if spec.objectives.energy == "estimate" else None
+    request = EnergyRequest("cpu", source, spec.target.tdp_w, spec.target.tdp_cores)
+    request.open()
+    return request
+
+
+def known_costs(folder: Path, reference: Configuration) -> Known:
+    """Latency and energy of the reference in an earlier run, so that all trials of a study share one scale."""
     for trial in read_trials(folder) if (folder / "study.db").exists() else ():
         if trial.configuration == reference and trial.outcome is not None:
-            return trial.outcome.value("latency_ms@cpu")
-    return None
+            energy = trial.outcome.measurement_of.get("energy_mj@cpu")
+            return Known(trial.outcome.value("latency_ms@cpu"), None if energy is None else energy.value)
+    return Known()
 
 
 def default_folder(spec: StudySpec) -> Path:

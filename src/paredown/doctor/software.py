@@ -1,0 +1,32 @@
+"""The libraries that run bundles, and those that load, compress and search models."""
+
+import importlib.metadata
+import platform
+from collections.abc import Iterator
+
+from paredown.doctor.finding import Finding
+
+SECTION = "software"
+ESPNET = "pip install --no-deps espnet==202511"
+# Distribution -> what for, and the command that installs it.
+FOR_MODELS = {"torch": "pip install 'paredown[models]'", "espnet": ESPNET}
+
+
+def look_at_software() -> Iterator[Finding]:
+    """Python and onnxruntime, then what checkpoints need."""
+    yield Finding(SECTION, "run bundles", "ok", f"onnxruntime {_version('onnxruntime') or _version('onnxruntime-gpu')}", _python())
+    for name, command in FOR_MODELS.items():
+        version = _version(name)
+        state, found = ("ok", f"{name} {version}") if version else ("missing", f"no {name}")
+        yield Finding(SECTION, f"load and search models: {name}", state, found, "installed packages", "" if version else command)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _python() -> str:
+    return f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
