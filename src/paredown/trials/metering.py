@@ -33,7 +33,7 @@ class EnergyRequest:
     tdp_cores: int | None = None
 
     def open(self) -> EnergySource:
-        """The source. Raises BadInput, with what to do about it, where this machine does not have it."""
+        """The source, to be closed. Raises BadInput, with what to do about it, where this machine does not have it."""
         target = "machine" if self.source == "battery" else self.target
         return open_source(target, self.source, tdp_w=self.tdp_w, tdp_cores=self.tdp_cores)
 
@@ -58,4 +58,7 @@ def _meter(
     with pinned(device.threads):
         for name, timed in candidates.items():
             runs[name], seconds = runner(timed, files, device)
-        return measure_energy(runs, REFERENCE, len(files), seconds, source, protocol, np.random.default_rng(seed))
+        try:
+            return measure_energy(runs, REFERENCE, len(files), seconds, source, protocol, np.random.default_rng(seed))
+        finally:
+            source.close()

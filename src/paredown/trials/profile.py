@@ -125,7 +125,7 @@ def _find_obstacle(request: ProfileRequest) -> str:
     if request.energy is None:
         return "not asked for"
     try:
-        request.energy.open()
+        request.energy.open().close()
     except BadInput as error:
         if request.required:
             raise

@@ -124,7 +124,7 @@ def energy_request(spec: StudySpec) -> EnergyRequest | None:
         return None
     source = "estimate" if spec.objectives.energy == "estimate" else None
     request = EnergyRequest("cpu", source, spec.target.tdp_w, spec.target.tdp_cores)
-    request.open()
+    request.open().close()
     return request
 
 
