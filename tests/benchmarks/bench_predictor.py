@@ -21,10 +21,10 @@ from paredown.profilers.bootstrap import median_interval
 from paredown.profilers.fingerprint import read_fingerprint
 from paredown.profilers.prediction_report import PredictorReport
 from paredown.trials.operations import count_frames, operations_of, read_structure
-from paredown.trials.predictor import LatencyPredictor, Utterance
-from paredown.trials.predictor_cache import plan_for, profile_target
-from paredown.trials.probes import Shape, configuration_of, make_random, write_random
-from paredown.trials.stage_times import Doubles, Run, time_stages
+from paredown.trials.predicting.cache import plan_for, profile_target
+from paredown.trials.predicting.predictor import LatencyPredictor, Utterance
+from paredown.trials.predicting.probes import Shape, configuration_of, make_random, write_random
+from paredown.trials.predicting.stage_times import Doubles, Run, time_stages
 from tests.benchmarks.bars import Bar, print_bars
 
 MODEL, SEED, KERNELS = "bundled:tatoeba-en-de", 4711, ("fp32", "int8")

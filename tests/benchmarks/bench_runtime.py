@@ -44,11 +44,12 @@ def run(options: argparse.Namespace) -> None:
     import torch
 
     from paredown.models import load_model
+    from paredown.profilers.machine_load import MachineWatch
     from tests.benchmarks.bars import print_bars
     from tests.benchmarks.bundled_runs import run_bundled
     from tests.benchmarks.first_paper import write_first_paper_model
     from tests.benchmarks.footprints import run_bytes, run_footprints
-    from tests.benchmarks.machine_watch import MachineWatch, tell_others
+    from tests.benchmarks.machine_watch import tell_others
     from tests.benchmarks.shape_runs import LENGTHS, Shape, run_greedy, run_joint, run_length, run_steps
 
     torch.set_num_threads(options.threads)

@@ -1,6 +1,5 @@
 """The baselines decode what ESPnet decodes, and what is timed is what is said to be timed. Speeds are the benchmark's affair."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,9 @@ torch = pytest.importorskip("torch")
 
 from paredown.bundle import write_bundle  # noqa: E402
 from paredown.compress.network import compress_model  # noqa: E402
+from paredown.errors import BadInput  # noqa: E402
 from paredown.models import Model, load_model  # noqa: E402
+from paredown.profilers.machine_load import MachineWatch  # noqa: E402
 from paredown.space.configuration import Configuration, Scheme  # noqa: E402
 from tests.benchmarks.bars import Bar, compare_ids  # noqa: E402
 from tests.benchmarks.candidates import Bundle, Cached, Decoded, Espnet  # noqa: E402
@@ -22,7 +23,7 @@ from tests.benchmarks.floor import Floor  # noqa: E402
 from tests.benchmarks.footprints import measure_sparse_layer  # noqa: E402
 from tests.benchmarks.fresh_process import measure_footprint  # noqa: E402
 from tests.benchmarks.interleave import Ratio, Timed, ratio, time_interleaved  # noqa: E402
-from tests.benchmarks.machine_watch import MachineWatch, tell_others  # noqa: E402
+from tests.benchmarks.machine_watch import tell_others  # noqa: E402
 from tests.benchmarks.shape_runs import packing_works, time_steps  # noqa: E402
 from tests.benchmarks.torch_cached import CachedTranslator, join_packed  # noqa: E402
 from tests.models.checkpoints import asr_config, random_state, write_checkpoint  # noqa: E402
@@ -157,19 +158,13 @@ def test_ids_are_compared_without_what_is_no_token() -> None:
     assert (found["two"], found["three"]) == ("identical", "different (2 of 3 in place)")
 
 
-def test_who_else_used_the_machine_is_counted(tmp_path: Path) -> None:
-    """Ticks of user, nice, system, idle, waiting, irq, soft irq and steal; 100 a second."""
-    second = os.sysconf("SC_CLK_TCK")
-    early, late = tmp_path / "early", tmp_path / "late"
-    early.write_text(f"cpu {10 * second} 0 0 {10 * second} 0 0 0 0 0 0\ncpu0 1 1 1 1\n")
-    late.write_text(f"cpu {12 * second} 0 {1 * second} {15 * second} 0 0 0 {2 * second} 0 0\ncpu0 1 1 1 1\n")
-    began, ended = MachineWatch.now(early), MachineWatch.now(late)
-    assert began is not None
-    assert ended is not None
-    assert ended.others_since(began) == pytest.approx(0.5, abs=0.02)  # 5 of 10 seconds, and next to nothing of them our own
-    assert MachineWatch.now(tmp_path / "missing") is None
-    assert "DO NOT TRUST" in tell_others(replace(began, busy_s=-1e9), "a part")
-    assert "DO NOT TRUST" not in tell_others(MachineWatch.now(), "a part")
+def test_a_busy_machine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = MachineWatch(busy_s=3.0, own_s=2.0, all_s=100.0)
+    monkeypatch.setattr(MachineWatch, "now", lambda: now)
+    began = MachineWatch(0.0, 0.0, 0.0)
+    assert tell_others(began, "a part") == "  (others had 1.0 % of the machine during a part)"
+    assert "DO NOT TRUST" in tell_others(replace(began, all_s=90.0), "a part")  # the same second, of ten
+    assert "not known here" in tell_others(None, "a part")
 
 
 def test_a_sparse_layer_is_weighed_with_its_scales() -> None:
@@ -187,4 +182,6 @@ def test_a_process_of_its_own_says_what_it_took(checkpoint: Path, bundle: Path) 
     assert in_bundle.peak_mb < in_torch.imported_mb
     assert in_bundle.size_bytes == sum(file.stat().st_size for file in bundle.iterdir())
     with pytest.raises(RuntimeError, match="no-such-folder"):
+        measure_footprint("espnet", Path("no-such-folder"), 1, 1.0, 3)
+    with pytest.raises(BadInput, match="no-such-folder"):
         measure_footprint("bundle", Path("no-such-folder"), 1, 1.0, 3)

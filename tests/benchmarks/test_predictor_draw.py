@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from paredown.trials.probes import Shape
+from paredown.trials.predicting.probes import Shape
 from tests.benchmarks.bench_predictor import BEAMS, HOPS, SEED, UNITS, WIDTHS, draw_held_out
 
 

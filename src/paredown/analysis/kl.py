@@ -14,6 +14,7 @@ exactly what one pass after the other would give, variants share a pass only whe
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Literal
@@ -45,11 +46,13 @@ def measure_kl(
     granularity: Granularity = "channel",
     threads: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    unit: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> NDArray[np.float64]:
     """The divergence of every layer at every width, [layers, widths]; lower is better, 0 is no change at all.
 
     `layers` are ESPnet paths, `sos` is the token the decoder starts from. Layers are spread over `threads`, each running one thread of
-    torch; the result does not depend on their number. `progress(done, total)` counts layers. Raises ValueError if there is no utterance,
+    torch; the result does not depend on their number. `progress(done, total)` counts layers; each of them, and each
+    utterance before them, is computed inside a `unit()`. Raises ValueError if there is no utterance,
     or if a path is no layer of encoder, decoder or CTC.
     """
     if not samples:
@@ -60,7 +63,10 @@ def measure_kl(
     torch.set_num_threads(1)
     try:
         plain = shared_copy(network)
-        references = [_reference(plain, sample, sos, len(widths)) for sample in samples]
+        references = []
+        for sample in samples:
+            with unit():
+                references.append(_reference(plain, sample, sos, len(widths)))
         idle: SimpleQueue[Network] = SimpleQueue()
         for _ in range(threads):
             idle.put(shared_copy(network))
@@ -68,7 +74,8 @@ def measure_kl(
         def run(path: str) -> NDArray[np.float64]:
             own = idle.get()
             try:
-                return _divergences(own, path, references, widths, granularity)
+                with unit():
+                    return _divergences(own, path, references, widths, granularity)
             finally:
                 idle.put(own)
 

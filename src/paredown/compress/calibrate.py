@@ -5,7 +5,7 @@ One thread, in the order of the utterances, so that the same data give the same 
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -20,25 +20,38 @@ from paredown.space.inventory import LayerInfo
 _MOMENT_ROWS = 8192
 _KEPT_ROWS = 200
 _Progress = Callable[[int, int], None]
+_Unit = Callable[[], AbstractContextManager[None]]
 
 
-def calibrate(network: Network, utterances: Sequence[Utterance], sos: int, digest: str, progress: _Progress | None = None) -> Calibration:
+def calibrate(
+    network: Network,
+    utterances: Sequence[Utterance],
+    sos: int,
+    digest: str,
+    progress: _Progress | None = None,
+    unit: _Unit = nullcontext,
+) -> Calibration:
     """Moments of every layer but depthwise convolutions, and rows; `digest` names model and data. `progress(done, total)`: utterances.
 
-    Raises ValueError if there is no utterance.
+    Each utterance runs inside a `unit()`. Raises ValueError if there is no utterance.
     """
-    readers = _read(network, utterances, sos, True, progress)
+    readers = _read(network, utterances, sos, True, progress, unit)
     moments, rows = (reader.moment for reader in readers), (reader.rows for reader in readers if not reader.is_embedding)
     return Calibration(tuple(moments), tuple(rows), digest, len(utterances))
 
 
-def read_rows(network: Network, utterances: Sequence[Utterance], sos: int) -> tuple[LayerRows, ...]:
+def read_rows(network: Network, utterances: Sequence[Utterance], sos: int, unit: _Unit = nullcontext) -> tuple[LayerRows, ...]:
     """The rows alone, in a fraction of the time. Raises ValueError if there is no utterance."""
-    return tuple(reader.rows for reader in _read(network, utterances, sos, False))
+    return tuple(reader.rows for reader in _read(network, utterances, sos, False, None, unit))
 
 
 def _read(
-    network: Network, utterances: Sequence[Utterance], sos: int, with_moments: bool, progress: _Progress | None = None
+    network: Network,
+    utterances: Sequence[Utterance],
+    sos: int,
+    with_moments: bool,
+    progress: _Progress | None,
+    unit: _Unit,
 ) -> "list[_Reader]":
     if not utterances:
         raise ValueError("calibration needs at least one utterance, got none")
@@ -50,7 +63,8 @@ def _read(
         readers = {group[0].path: _Reader(group, len(utterances), with_moments) for group in groups}
         first = [layer for layer in layers if layer.path in readers]
         for done, utterance in enumerate(utterances, 1):
-            run_layers(own, first, utterance, sos, generator, lambda call: readers[call.path].add(call))
+            with unit():
+                run_layers(own, first, utterance, sos, generator, lambda call: readers[call.path].add(call))
             if progress is not None:
                 progress(done, len(utterances))
     return list(readers.values())

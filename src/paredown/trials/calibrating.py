@@ -9,6 +9,7 @@ from paredown.analysis.cache import cache_folder
 from paredown.compress.calibration import Calibration, LayerRows
 from paredown.data import Split
 from paredown.errors import BadInput
+from paredown.profilers.machine_lock import machine_share
 from paredown.trials.decoding import Decoder, Search
 from paredown.trials.evaluation import spread_by_length, uncompressed
 from paredown.trials.sensitivity import Teller
@@ -40,7 +41,11 @@ def calibrate_model(model: "Model", split: Split, workshop: Workshop, decoder: D
     except (FileNotFoundError, ValueError):  # a damaged file counts as absent
         tell.line(f"calibration: on {len(split)} utterances of {split.name}")
     utterances = read_utterances(model, split, workshop, decoder)
-    calibration = calibrate(model.network, utterances, model.sos, digest, lambda done, total: tell.progress("utterances", done, total))
+
+    def progress(done: int, total: int) -> None:
+        tell.progress("utterances", done, total)
+
+    calibration = calibrate(model.network, utterances, model.sos, digest, progress, unit=machine_share)
     try:
         calibration.save(path)
     except OSError as error:
@@ -58,7 +63,8 @@ def read_layer_rows(model: "Model", split: Split, workshop: Workshop, decoder: D
     """What the layers read of a few utterances of `split`, spread over their lengths: enough to find activation outliers."""
     from paredown.compress.calibrate import read_rows  # torch
 
-    return read_rows(model.network, read_utterances(model, spread_by_length(split, CHECKED_UTTERANCES), workshop, decoder), model.sos)
+    utterances = read_utterances(model, spread_by_length(split, CHECKED_UTTERANCES), workshop, decoder)
+    return read_rows(model.network, utterances, model.sos, unit=machine_share)
 
 
 def read_utterances(model: "Model", split: Split, workshop: Workshop, decoder: Decoder) -> tuple["Utterance", ...]:
@@ -72,7 +78,7 @@ def read_utterances(model: "Model", split: Split, workshop: Workshop, decoder: D
     found = decoder.decode(workshop.build(uncompressed(model)), split, Search(nbest=HYPOTHESES))
     rate_hz = model.frontend.sample_rate_hz
     waveforms = (torch.from_numpy(read_audio(utterance.audio, rate_hz)) for utterance in split.utterances)
-    with one_thread():
+    with one_thread(), machine_share():  # milliseconds an utterance
         features = [model.features(waveform).numpy() for waveform in waveforms]
     return tuple(Utterance(heard, (best.ids, *best.alternatives)) for heard, best in zip(features, found, strict=True))
 

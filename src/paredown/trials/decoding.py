@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from paredown.data import Split
+from paredown.profilers.machine_lock import check_free, machine_share
 from paredown.trials.workers import worker_pool
 
 if TYPE_CHECKING:
@@ -54,7 +55,11 @@ class Decoder:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def decode(self, bundle: Path, split: Split, search: Search | None = None) -> tuple[Hypothesis, ...]:
-        """Hypotheses in the order of the split. Raises BadInput if an audio file cannot be read."""
+        """Hypotheses in the order of the split. Raises BadInput if an audio file cannot be read.
+
+        Each utterance shares the machine, so that workers rest while something is measured.
+        """
+        check_free()
         order = sorted(range(len(split)), key=lambda index: -split.utterances[index].audio.stat().st_size)
         chunks = [order[start :: self.workers * CHUNKS_PER_WORKER] for start in range(self.workers * CHUNKS_PER_WORKER)]
         jobs = [
@@ -76,8 +81,12 @@ def _translator(bundle: Path, modified_ns: int, search: Search) -> "Translator":
 
 
 def _decode(bundle: Path, files: Sequence[Path], search: Search) -> list[Hypothesis]:
-    translator = _translator(bundle, (bundle / "manifest.json").stat().st_mtime_ns, search)
-    results = (translator.translate(file, nbest=search.nbest) for file in files)
-    return [
-        Hypothesis(result.text, tuple(result.ids), result.hit_cap, tuple(other.ids for other in result.alternatives)) for result in results
-    ]
+    with machine_share():
+        translator = _translator(bundle, (bundle / "manifest.json").stat().st_mtime_ns, search)
+    return [_decode_one(translator, file, search.nbest) for file in files]
+
+
+def _decode_one(translator: "Translator", file: Path, nbest: int) -> Hypothesis:
+    with machine_share():
+        result = translator.translate(file, nbest=nbest)
+    return Hypothesis(result.text, tuple(result.ids), result.hit_cap, tuple(other.ids for other in result.alternatives))

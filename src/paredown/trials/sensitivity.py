@@ -19,6 +19,7 @@ from paredown.analysis.result import WIDTHS, Analysis
 from paredown.analysis.stages import Sample
 from paredown.data import Split
 from paredown.models import Model
+from paredown.profilers.machine_lock import machine_share
 from paredown.quality import score
 from paredown.runtime.audio import read_audio
 from paredown.search.spec import SpaceSection
@@ -104,10 +105,11 @@ def _sensitivities(model: Model, subset: Split, workshop: Workshop, decoder: Dec
     began = time.monotonic()
     layers = tuple(layer.path for layer in model.inventory().layers)
     samples = read_samples(model, subset, workshop, decoder)
-    threads = decoder.workers
-    kl = measure_kl(
-        model.network, layers, samples, model.sos, threads=threads, progress=lambda done, total: tell.progress("layers", done, total)
-    )
+
+    def progress(done: int, total: int) -> None:
+        tell.progress("layers", done, total)
+
+    kl = measure_kl(model.network, layers, samples, model.sos, threads=decoder.workers, progress=progress, unit=machine_share)
     return Analysis(layers, kl, {}, f"KL on {len(subset)} utterances", time.monotonic() - began)
 
 
@@ -115,7 +117,8 @@ def read_samples(model: Model, split: Split, workshop: Workshop, decoder: Decode
     """Features and the uncompressed model's own hypotheses, for teacher forcing."""
     found = decoder.decode(workshop.build(uncompressed(model)), split)
     rate_hz = model.frontend.sample_rate_hz
-    features = (model.features(torch.from_numpy(read_audio(utterance.audio, rate_hz))).numpy() for utterance in split.utterances)
+    with machine_share():  # milliseconds an utterance
+        features = [model.features(torch.from_numpy(read_audio(utterance.audio, rate_hz))).numpy() for utterance in split.utterances]
     return tuple(Sample(feature, hypothesis.ids) for feature, hypothesis in zip(features, found, strict=True))
 
 

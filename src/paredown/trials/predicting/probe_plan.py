@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from paredown.space.configuration import Kernel
 from paredown.space.inventory import Inventory
 from paredown.space.operations import Structure
-from paredown.trials.probes import Shape
-from paredown.trials.stage_times import Run
+from paredown.trials.predicting.probes import Shape
+from paredown.trials.predicting.stage_times import Run
 
 # Levels of four factors in nine rows: any two factors meet in all nine combinations (the orthogonal array L9 of Taguchi).
 _ARRAY = ((0, 0, 0, 0), (0, 1, 1, 1), (0, 2, 2, 2), (1, 0, 1, 2), (1, 1, 2, 0), (1, 2, 0, 1), (2, 0, 2, 1), (2, 1, 0, 2), (2, 2, 1, 0))

@@ -12,12 +12,12 @@ from paredown.analysis.cache import cache_folder
 from paredown.errors import BadInput
 from paredown.runtime.seal import canonical_json
 from paredown.space.configuration import Kernel
-from paredown.trials.latency_terms import Terms, list_terms
 from paredown.trials.operations import count_frames, operations_of, read_structure
-from paredown.trials.predictor import LatencyPredictor
-from paredown.trials.probe_plan import ModelSize, ProbePlan, plan_probes
-from paredown.trials.probes import configuration_of, make_random, write_random
-from paredown.trials.stage_times import time_stages
+from paredown.trials.predicting.latency_terms import Terms, list_terms
+from paredown.trials.predicting.predictor import LatencyPredictor
+from paredown.trials.predicting.probe_plan import ModelSize, ProbePlan, plan_probes
+from paredown.trials.predicting.probes import configuration_of, make_random, write_random
+from paredown.trials.predicting.stage_times import time_stages
 
 if TYPE_CHECKING:
     from paredown.models import Model

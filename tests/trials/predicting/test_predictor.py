@@ -15,14 +15,14 @@ from paredown.profilers.latency_model import CostModel  # noqa: E402
 from paredown.space.configuration import Configuration, Decode, Kernel, Scheme  # noqa: E402
 from paredown.space.macs import Units, Workload, macs  # noqa: E402
 from paredown.space.operations import Operation, Structure  # noqa: E402
-from paredown.trials import predictor_cache, stage_times  # noqa: E402
-from paredown.trials.latency_terms import Terms, expected_steps, list_terms  # noqa: E402
+from paredown.trials.predicting import cache, stage_times  # noqa: E402
 from paredown.trials.operations import operations_of, read_structure  # noqa: E402
-from paredown.trials.predictor import LatencyPredictor, Utterance  # noqa: E402
-from paredown.trials.predictor_cache import load_predictor, plan_for, predictor_key, profile_target  # noqa: E402
-from paredown.trials.probe_plan import ModelSize  # noqa: E402
-from paredown.trials.probes import Shape, configuration_of, make_random, write_random  # noqa: E402
-from paredown.trials.stage_times import STAGES, Run, StageTimes  # noqa: E402
+from paredown.trials.predicting.cache import load_predictor, plan_for, predictor_key, profile_target  # noqa: E402
+from paredown.trials.predicting.latency_terms import Terms, expected_steps, list_terms  # noqa: E402
+from paredown.trials.predicting.predictor import LatencyPredictor, Utterance  # noqa: E402
+from paredown.trials.predicting.probe_plan import ModelSize  # noqa: E402
+from paredown.trials.predicting.probes import Shape, configuration_of, make_random, write_random  # noqa: E402
+from paredown.trials.predicting.stage_times import STAGES, Run, StageTimes  # noqa: E402
 from tests.bundle.models import make_model, shared_model  # noqa: E402
 
 TARGET, OTHER = "a" * 64, "b" * 64
@@ -226,13 +226,13 @@ def test_from_probes_to_the_cache_and_back(tmp_path: Path, monkeypatch: pytest.M
     def quickly(*arguments: Any, **settings: Any) -> LatencyPredictor:
         return profile_target(*arguments, **settings, repeats=2)
 
-    monkeypatch.setattr(predictor_cache, "profile_target", quickly)
+    monkeypatch.setattr(cache, "profile_target", quickly)
     monkeypatch.setattr(stage_times, "machine_lock", nullcontext)  # no time is looked at here, so nobody need be waited for
     made = load_predictor(shared_model(), ("fp32",), TARGET, folder=tmp_path, progress=said.append)
     assert said == ["latency predictor: 10 probes", "latency predictor: 50 runs, 2 times"]
     assert (made.runs, made.fingerprint, made.threads) == (50, TARGET, 1)
     assert made.predict(*parts(), [UTTERANCE], TARGET).value > 0
-    monkeypatch.setattr(predictor_cache, "profile_target", None)  # whoever measures again fails
+    monkeypatch.setattr(cache, "profile_target", None)  # whoever measures again fails
     assert load_predictor(shared_model(), ("fp32",), TARGET, folder=tmp_path) == made
     (file,) = (tmp_path / "latency").iterdir()
     assert file.stem == predictor_key(shared_model(), ("fp32",), TARGET, 1)
@@ -240,7 +240,7 @@ def test_from_probes_to_the_cache_and_back(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_damaged_file_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fitted, _ = synthetic()
-    monkeypatch.setattr(predictor_cache, "profile_target", lambda *_, **__: fitted)
+    monkeypatch.setattr(cache, "profile_target", lambda *_, **__: fitted)
     file = tmp_path / "latency" / f"{predictor_key(shared_model(), ('fp32',), TARGET, 1)}.json"
     file.parent.mkdir()
     for damaged in ("{", fitted.to_json().replace(TARGET, OTHER)):
@@ -252,7 +252,7 @@ def test_a_damaged_file_is_made_again(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_cache_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(predictor_cache, "profile_target", None)
+    monkeypatch.setattr(cache, "profile_target", None)
     with pytest.raises(BadInput, match="the cache folder must be writable"):
         load_predictor(shared_model(), ("fp32",), TARGET, folder=tmp_path / "file")
 
