@@ -32,10 +32,10 @@ import numpy as np
 
 from paredown.data import Split, open_data
 from paredown.profilers.latency import STRICT, Latency
-from paredown.profilers.latency_session import Loaded, Subject, measure_latency
+from paredown.profilers.latency.session import Loaded, Subject, measure_latency
+from paredown.profilers.latency.warmup import Run
 from paredown.profilers.machine_load import TOLERATED, MachineWatch
 from paredown.profilers.pinning import pinned
-from paredown.profilers.warmup import Run
 from paredown.trials.timing import REFERENCE, Device, Stopwatch, Timed, runner
 from tests.benchmarks.bars import Bar, print_bars
 from tests.benchmarks.machine_watch import tell_others

@@ -19,7 +19,7 @@ import torch
 from paredown.models import Model, load_model
 from paredown.profilers.bootstrap import median_interval
 from paredown.profilers.fingerprint import read_fingerprint
-from paredown.profilers.prediction_report import PredictorReport
+from paredown.profilers.prediction.report import PredictorReport
 from paredown.trials.operations import count_frames, operations_of, read_structure
 from paredown.trials.predicting.cache import plan_for, profile_target
 from paredown.trials.predicting.predictor import LatencyPredictor, Utterance

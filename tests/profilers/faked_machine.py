@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from paredown.profilers.effort import Effort
 from paredown.profilers.latency import Latency
-from paredown.profilers.latency_session import Load, Loaded, Subject, measure_latency
-from paredown.profilers.warmup import Run
+from paredown.profilers.latency.effort import Effort
+from paredown.profilers.latency.session import Load, Loaded, Subject, measure_latency
+from paredown.profilers.latency.warmup import Run
 
 Cost = Callable[[int], float]
 UNWARMED = {"warmup": 0}

@@ -13,7 +13,7 @@ from paredown.data import Split, load_split  # noqa: E402
 from paredown.errors import BadInput  # noqa: E402
 from paredown.models import load_model  # noqa: E402
 from paredown.profilers import machine_lock  # noqa: E402
-from paredown.profilers.effort import CHEAP, Effort  # noqa: E402
+from paredown.profilers.latency.effort import CHEAP, Effort  # noqa: E402
 from paredown.space.configuration import Configuration, Decode  # noqa: E402
 from paredown.trials import timing  # noqa: E402
 from paredown.trials.decoding import Decoder  # noqa: E402

@@ -111,12 +111,14 @@ def _write(model: "Model", prepared: "Prepared", options: argparse.Namespace, ab
     """Check parity with torch, write the bundle, say what it became. `about` goes into `measurements.json`, which counts for nothing."""
     from paredown.bundle import ParityError, check_parity
     from paredown.bundle.forms import write_form
+    from paredown.profilers.machine_lock import machine_share
 
     form: Form = options.form
     compressed = prepared.compressed
     try:
-        check = None if form == "espnet" else check_parity(model, compressed)  # a checkpoint has no graphs
-        folder = write_form(model, compressed, options.output, form, force=options.force, about=about)
+        with machine_share():
+            check = None if form == "espnet" else check_parity(model, compressed)  # a checkpoint has no graphs
+            folder = write_form(model, compressed, options.output, form, force=options.force, about=about)
     except ParityError as error:
         print(f"paredown: {error}", file=sys.stderr)
         return 1

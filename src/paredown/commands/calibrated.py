@@ -48,6 +48,7 @@ def prepare(model: "Model", configuration: Configuration, split: "Split | None",
     from paredown.bundle.outliers import find_outliers, with_fallbacks
     from paredown.commands.telling import Telling
     from paredown.compress.network import compress_model
+    from paredown.profilers.machine_lock import machine_share
     from paredown.trials.calibrating import calibrate_model, read_layer_rows
     from paredown.trials.decoding import Decoder
     from paredown.trials.study_run import check_split
@@ -59,14 +60,16 @@ def prepare(model: "Model", configuration: Configuration, split: "Split | None",
     if split is None and calibrated:
         raise BadInput("method gptq needs --data DATA, utterances that the model hears while it is calibrated; got none")
     if split is None or not (calibrated or (in_int8 and fixed is None)):
-        return Prepared(compress_model(model, configuration), unchecked=unchecked)
+        with machine_share():
+            return Prepared(compress_model(model, configuration), unchecked=unchecked)
     with ExitStack() as stack:
         decoder, workshop = stack.enter_context(Decoder()), stack.enter_context(Workshop(model))
         check_split(split, workshop)
         tell = stack.enter_context(Telling())
         calibration = calibrate_model(model, split, workshop, decoder, tell) if calibrated else None
         rows = calibration.rows if calibration is not None else read_layer_rows(model, split, workshop, decoder)
-    compressed = compress_model(model, configuration, calibration=calibration)
+    with machine_share():
+        compressed = compress_model(model, configuration, calibration=calibration)
     if fixed is not None or not in_int8:
         return Prepared(compressed, unchecked=unchecked)
     outliers = find_outliers(inventory, compressed, rows)

@@ -70,9 +70,12 @@ def _open(options: argparse.Namespace) -> "Translator":
 
 def _translate(translator: "Translator", options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """What is known of each file: its results, or why there are none."""
+    from paredown.profilers.machine_lock import machine_share
+
     for path in options.files:
         try:
-            result = translator.translate(path, nbest=options.nbest)
+            with machine_share():
+                result = translator.translate(path, nbest=options.nbest)
         except BadInput as error:
             print(f"paredown: {error}", file=sys.stderr)
             yield {"file": str(path), "error": str(error)}

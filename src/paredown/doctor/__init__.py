@@ -8,6 +8,9 @@ from paredown.doctor.quiet import look_at_quiet
 from paredown.doctor.software import look_at_software
 
 
+__all__ = ["Finding", "examine"]
+
+
 def examine() -> tuple[Finding, ...]:
     """Everything there is to say about this machine, in the order in which it is read."""
     return (*look_at_software(), *look_at_processor(), *look_at_quiet(), *look_at_accelerator(), *look_at_energy())

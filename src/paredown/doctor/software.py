@@ -17,8 +17,11 @@ def look_at_software() -> Iterator[Finding]:
     yield Finding(SECTION, "run bundles", "ok", f"onnxruntime {_version('onnxruntime') or _version('onnxruntime-gpu')}", _python())
     for name, command in FOR_MODELS.items():
         version = _version(name)
-        state, found = ("ok", f"{name} {version}") if version else ("missing", f"no {name}")
-        yield Finding(SECTION, f"load and search models: {name}", state, found, "installed packages", "" if version else command)
+        subject, evidence = f"load and search models: {name}", "installed packages"
+        if version:
+            yield Finding(SECTION, subject, "ok", f"{name} {version}", evidence)
+        else:
+            yield Finding(SECTION, subject, "missing", f"no {name}", evidence, command)
 
 
 def _version(name: str) -> str | None:

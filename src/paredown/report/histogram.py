@@ -24,7 +24,8 @@ def bin_edges(samples: NDArray[np.float64], most_bins: int = 12) -> NDArray[np.f
         first, last = np.floor(low / step), np.floor(high / step) + 1
         if last - first <= most_bins:
             break
-    return np.arange(first, last + 1) * step
+    edges: NDArray[np.float64] = np.arange(first, last + 1) * step
+    return edges
 
 
 def draw_histogram(samples_ms: Sequence[float] | NDArray[np.float64], width: int = 40, most_bins: int = 12) -> tuple[str, ...]:

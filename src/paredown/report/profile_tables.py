@@ -142,8 +142,8 @@ def _size_rows(profile: "Profile") -> Iterator[Row]:
     kinds = ", ".join(f"{name} {_megabytes(count)}" for name, count in size.size.kinds.items() if count)
     yield ("bundle", _megabytes(size.size.size_bytes), kinds)
     weights = size.weights
-    held = (("codes", weights.codes_bytes), ("masks", weights.masks_bytes), ("scales", weights.scales_bytes))
-    held += (("fp32", weights.fp32_bytes), ("fp16", weights.fp16_bytes))
+    held = [("codes", weights.codes_bytes), ("masks", weights.masks_bytes), ("scales", weights.scales_bytes)]
+    held += [("fp32", weights.fp32_bytes), ("fp16", weights.fp16_bytes)]
     yield ("  in weights", "", ", ".join(f"{name} {_megabytes(count)}" for name, count in held if count))
     yield ("times smaller: nominal bits", f"{ratios.nominal_bits:.2f}", "bit-widths alone, as papers count")
     yield ("times smaller: weight bytes", f"{ratios.weight_bytes:.2f}", "scales, masks and what is kept wide")

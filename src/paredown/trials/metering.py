@@ -17,7 +17,7 @@ from paredown.profilers.pinning import pinned
 from paredown.trials.timing import REFERENCE, Device, Stopwatch, Timed, runner
 
 if TYPE_CHECKING:
-    from paredown.profilers.warmup import Run
+    from paredown.profilers.latency.warmup import Run
 
 
 @dataclass(frozen=True)

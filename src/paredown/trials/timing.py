@@ -20,10 +20,10 @@ import numpy as np
 
 from paredown.data import Split
 from paredown.profilers.latency import Effort, Latency
-from paredown.profilers.latency_session import Load, Loaded, Subject, measure_latency
+from paredown.profilers.latency.session import Load, Loaded, Subject, measure_latency
+from paredown.profilers.latency.warmup import Run
 from paredown.profilers.machine_lock import machine_lock
 from paredown.profilers.pinning import pinned
-from paredown.profilers.warmup import Run
 from paredown.trials.workers import worker_pool
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The latency predictor: what its terms count, what it refuses, how it is kept; and from end to end on a tiny model."""
 
+import functools
 from contextlib import nullcontext
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,12 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from paredown.errors import BadInput  # noqa: E402
-from paredown.profilers.latency_model import CostModel  # noqa: E402
+from paredown.profilers.prediction.model import CostModel  # noqa: E402
 from paredown.space.configuration import Configuration, Decode, Kernel, Scheme  # noqa: E402
 from paredown.space.macs import Units, Workload, macs  # noqa: E402
 from paredown.space.operations import Operation, Structure  # noqa: E402
-from paredown.trials.predicting import cache, stage_times  # noqa: E402
 from paredown.trials.operations import operations_of, read_structure  # noqa: E402
+from paredown.trials.predicting import cache, stage_times  # noqa: E402
 from paredown.trials.predicting.cache import load_predictor, plan_for, predictor_key, profile_target  # noqa: E402
 from paredown.trials.predicting.latency_terms import Terms, expected_steps, list_terms  # noqa: E402
 from paredown.trials.predicting.predictor import LatencyPredictor, Utterance  # noqa: E402
@@ -41,7 +41,7 @@ def terms_of(utterance: Utterance, shape: Shape | None = None, **settings: Any) 
     return list_terms(*parts(shape, **settings), utterance.frames, utterance.tokens, utterance.beam)
 
 
-@cache
+@functools.cache
 def synthetic(kernel: Kernel = "fp32") -> tuple[LatencyPredictor, dict[str, dict[str, float]]]:
     """A predictor fitted to runs that cost exactly what costs say; every term has one of its own."""
     shapes = [Shape(kernel, blocks, other, units) for blocks in (1, 2, 4) for other in (1, 3) for units in (8, 40)]

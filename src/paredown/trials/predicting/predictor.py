@@ -12,8 +12,8 @@ from typing import Any, Self
 import numpy as np
 
 from paredown.errors import BadInput
-from paredown.profilers.latency_model import CostModel, fit_costs, left_out_errors
 from paredown.profilers.measurement import Measurement
+from paredown.profilers.prediction.model import CostModel, fit_costs, left_out_errors
 from paredown.runtime.seal import canonical_json
 from paredown.space.operations import Operation, Structure
 from paredown.trials.predicting.latency_terms import Terms, list_terms

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from paredown.profilers.machine_lock import machine_share
 from paredown.space.configuration import Configuration, Kernel, Scheme
 
 if TYPE_CHECKING:
@@ -90,4 +91,5 @@ def write_random(model: "Model", shape: Shape, seed: int, folder: Path, name: st
     from paredown.compress.network import compress_model
 
     made = make_random(model, shape, seed)
-    return write_bundle(made, compress_model(made, configuration_of(made, shape)), folder / (name or shape.name))
+    with machine_share():
+        return write_bundle(made, compress_model(made, configuration_of(made, shape)), folder / (name or shape.name))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paredown.profilers.effort import CHEAP, STRICT, Effort
-from paredown.profilers.latency_session import Loaded, Subject, measure_latency
+from paredown.profilers.latency.effort import CHEAP, STRICT, Effort
+from paredown.profilers.latency.session import Loaded, Subject, measure_latency
 from paredown.profilers.machine_load import MachineWatch
 from tests.profilers.faked_machine import Cost, Machine, measure
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata, spearmanr
 
-from paredown.profilers.prediction_report import PredictorReport, apart_pairs, rank_correlation
+from paredown.profilers.prediction.report import PredictorReport, apart_pairs, rank_correlation
 
 
 def draw(seed: int, count: int = 12) -> tuple[np.ndarray, np.ndarray, list[tuple[float, float]]]:

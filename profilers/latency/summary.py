@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paredown.profilers.bootstrap import cluster_median_interval, trimmed_mean, trimmed_mean_interval
-from paredown.profilers.latency import Figure, Timing
+from paredown.profilers.latency.timing import Figure, Timing
 
 P90_SAMPLES = 64  # fewer leave less than 7 runs above the 90th percentile
 Doubles = NDArray[np.float64]

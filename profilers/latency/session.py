@@ -17,13 +17,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from paredown.profilers.conditions import Conditions, Stopped
-from paredown.profilers.drift import measure_drift
-from paredown.profilers.effort import Effort
-from paredown.profilers.latency import Latency
-from paredown.profilers.latency_summary import Visits, measure_width, summarize
+from paredown.profilers.latency.conditions import Conditions, Stopped
+from paredown.profilers.latency.drift import measure_drift
+from paredown.profilers.latency.effort import Effort
+from paredown.profilers.latency.summary import Visits, measure_width, summarize
+from paredown.profilers.latency.timing import Latency
+from paredown.profilers.latency.warmup import Run, Warmup, warm_up
 from paredown.profilers.machine_load import MachineWatch
-from paredown.profilers.warmup import Run, Warmup, warm_up
 
 Clock = Callable[[], float]
 

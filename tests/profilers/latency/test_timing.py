@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from paredown.profilers.effort import CHEAP, Effort
 from paredown.profilers.latency import Latency, Timing
-from paredown.profilers.latency_session import Loaded, Subject, measure_latency
+from paredown.profilers.latency.effort import CHEAP, Effort
+from paredown.profilers.latency.session import Loaded, Subject, measure_latency
 from tests.profilers.faked_machine import Machine, measure
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from paredown.profilers.drift import Drift
+from paredown.profilers.latency.drift import Drift
 from paredown.profilers.machine_load import TOLERATED
 
 # effort: as often as asked, no width was; narrow: as narrow as asked; time, repeats: a limit came first; utterances: what is left of the

@@ -1,17 +1,14 @@
 """Latency of one candidate: per utterance, per token, at a fixed number of tokens, and as real-time factor, beside a reference.
 
 A damaged model that stops early is not fast: every latency comes with the tokens it decoded, and beside it the latency at
-a fixed number of tokens. How it is measured: `paredown.profilers.latency_session`.
+a fixed number of tokens. How it is measured: `paredown.profilers.latency.session`.
 """
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from paredown.profilers.conditions import Conditions
-from paredown.profilers.effort import CHEAP, STRICT, Effort
+from paredown.profilers.latency.conditions import Conditions
 from paredown.profilers.measurement import DetailValue, Measurement
-
-__all__ = ["CHEAP", "STRICT", "Conditions", "Effort", "Figure", "Latency", "Timing"]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paredown.profilers.warmup import LOOKED_AT, Warmup, falls, warm_up
+from paredown.profilers.latency.warmup import LOOKED_AT, Warmup, falls, warm_up
 
 
 class Cooling:

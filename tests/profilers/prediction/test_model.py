@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paredown.profilers.latency_model import CostModel, fit_costs, left_out_errors
+from paredown.profilers.prediction.model import CostModel, fit_costs, left_out_errors
 
 TERMS = ("calls", "macs", "bytes")
 COSTS = {"calls": 0.01, "macs": 2e-8, "bytes": 5e-7}

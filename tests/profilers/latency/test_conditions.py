@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from paredown.profilers.conditions import Conditions
-from paredown.profilers.drift import Drift
+from paredown.profilers.latency.conditions import Conditions
+from paredown.profilers.latency.drift import Drift
 
 GOOD = Conditions((1,), 14, True, 12, Drift(0.001, (-0.01, 0.01)), 0.01, 8.0, 0.03, "narrow")
 

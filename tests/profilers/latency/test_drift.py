@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from paredown.profilers.drift import Drift, measure_drift
+from paredown.profilers.latency.drift import Drift, measure_drift
 
 
 def session(

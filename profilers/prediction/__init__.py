@@ -1,0 +1,1 @@
+"""Prediction of latencies from the costs of operations, and the report of its error."""
