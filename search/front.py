@@ -24,14 +24,17 @@ class FrontPoint:
     on_front: bool
 
     def to_dict(self, objectives: Sequence[Objective]) -> dict[str, Any]:
-        """The stable JSON form; values by name of the objective."""
-        return {
+        """The stable JSON form; values by name of the objective, and under `estimated` the names of those that are estimates, if any."""
+        assert self.trial.outcome is not None  # it is complete
+        estimated = [objective.name for objective in objectives if objective.name in self.trial.outcome.estimated]
+        value = {
             "trial": self.trial.number,
             "values": {objective.name: value for objective, value in zip(objectives, self.values, strict=True)},
             "feasible": self.feasible,
             "on_front": self.on_front,
             "configuration": json.loads(self.trial.configuration.to_json()),
         }
+        return value | ({"estimated": estimated} if estimated else {})
 
 
 def non_dominated(points: NDArray[np.float64]) -> NDArray[np.bool_]:

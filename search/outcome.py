@@ -28,6 +28,11 @@ class Outcome:
     def measurement_of(self) -> dict[str, Measurement]:
         return dict(self.measurements)
 
+    @property
+    def estimated(self) -> tuple[str, ...]:
+        """Names of those that no instrument measured; they are labelled wherever they are shown."""
+        return tuple(name for name, measurement in self.measurements if measurement.provenance == "estimated")
+
     def value(self, name: str) -> float:
         """The value of one measurement; raises ValueError where it is absent, unavailable or infinite."""
         found = self.measurement_of.get(name)

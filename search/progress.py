@@ -50,13 +50,16 @@ class StudyProgress:
         if trial.outcome is None:
             return f"{trial.label}: {trial.state}" + (f", {trial.reason}" if trial.reason else "")
         values = read_values(self._objectives, trial.outcome)
-        return f"{trial.label}: " + ", ".join(self._figure(*pair) for pair in zip(self._objectives, values, strict=True))
+        pairs = zip(self._objectives, values, strict=True)
+        return f"{trial.label}: " + ", ".join(self._figure(objective, value, trial) for objective, value in pairs)
 
     def bests(self, trials: Sequence[Trial]) -> str:
         """The best so far of each objective within the budgets, with the trial that has it."""
-        bests = best_feasible(trials, self._objectives, self._budgets)
+        bests, numbered = best_feasible(trials, self._objectives, self._budgets), {trial.number: trial for trial in trials}
         shown = [
-            f"{self._figure(objective, best[0])} (trial {best[1]})" for objective, best in zip(self._objectives, bests, strict=True) if best
+            f"{self._figure(objective, best[0], numbered[best[1]])} (trial {best[1]})"
+            for objective, best in zip(self._objectives, bests, strict=True)
+            if best
         ]
         if shown:
             return ", ".join(shown)
@@ -67,8 +70,10 @@ class StudyProgress:
         left = standing.seconds_left
         return f"best {self.bests(standing.trials)}" + ("" if left is None else f"; {format_duration(left)} left")
 
-    def _figure(self, objective: Objective, value: float) -> str:
-        return f"{objective.name.replace('_bytes', '').replace('_ms', '').replace('_mj', '')} {format_value(value, objective.unit)}"
+    def _figure(self, objective: Objective, value: float, trial: Trial) -> str:
+        name = objective.name.replace("_bytes", "").replace("_ms", "").replace("_mj", "")
+        estimated = trial.outcome is not None and objective.name in trial.outcome.estimated
+        return f"{name} {format_value(value, objective.unit)}" + (" estimated" if estimated else "")
 
     def _print_line(self, line: str) -> None:
         self._console.print(Text(line), soft_wrap=True)

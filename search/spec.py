@@ -18,7 +18,8 @@ from paredown.space.inventory import GROUPS
 
 LATER = {"width", "rank", "input", "decode"}  # axes of the design that no release searches yet
 Text = Annotated[str, Field(min_length=1)]
-Whole = Annotated[int, BeforeValidator(lambda value: _refuse_bool(value))]
+Whole = Annotated[int, BeforeValidator(lambda value: _refuse_bool(value, "a whole number"))]
+Real = Annotated[float, BeforeValidator(lambda value: _refuse_bool(value, "a number"))]
 
 
 class Section(BaseModel):
@@ -152,7 +153,7 @@ class TargetSection(Section):
     """
 
     threads: Annotated[Whole, Field(ge=1)] = 1
-    tdp_w: Annotated[float, Field(gt=0)] | None = None
+    tdp_w: Annotated[Real, Field(gt=0)] | None = None
     tdp_cores: Annotated[Whole, Field(ge=1)] | None = None
 
 
@@ -246,8 +247,8 @@ class StudySpec(Section):
         return (Objective("quality", "maximize", points), *latency, *energy, *size)
 
 
-def _refuse_bool(value: Any) -> Any:
+def _refuse_bool(value: Any, rule: str) -> Any:
     """TOML's true is no number, though pydantic takes it for 1."""
     if isinstance(value, bool):
-        raise ValueError(f"must be a whole number, got {str(value).lower()}")
+        raise ValueError(f"must be {rule}, got {str(value).lower()}")
     return value

@@ -19,11 +19,11 @@ _QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za
 def parse_size_bytes(text: str | float, what: str = "size") -> int:
     """Bytes of "12 MB", "800 kB", "1.5 GiB" or a bare number of bytes.
 
-    `what` names the value in the error. Raises BadInput on an unknown unit and on anything that is not above zero.
+    `what` names the value in the error. Raises BadInput on an unknown unit, below one byte and on infinity.
     """
     size_bytes = _parse(text, _SIZES, 1, what, "12 MB")
-    if size_bytes < 1:
-        raise BadInput(f"{what} must be at least 1 byte, got {text!r}")
+    if not 1 <= size_bytes < math.inf:
+        raise BadInput(f"{what} must be at least 1 byte and finite, got {text!r}")
     return round(size_bytes)
 
 

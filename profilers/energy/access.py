@@ -36,7 +36,7 @@ def absence(root: Path) -> tuple[str, str]:
     """Reason and remedy where there is no package zone."""
     if read_processor(root).virtual:
         reason = "this is a virtual machine (hypervisor flag in /proc/cpuinfo), which has no energy counters of its own"
-        return reason, 'measure on the metal, or opt into a model: energy = "estimate"'
+        return reason, 'measure on the metal, or opt into a model: energy = "estimate" in a study, --energy estimate in paredown profile'
     if not (root / POWERCAP).is_dir():
         reason = f"{root / POWERCAP} is not there (a container hides it, or the kernel was built without CONFIG_POWERCAP)"
         return reason, "measure outside the container, or mount the host's /sys/class/powercap and /sys/devices/virtual/powercap into it"

@@ -24,6 +24,8 @@ from paredown.profilers.energy.base import CounterStill, EnergySource
 from paredown.profilers.energy.tdp import TABLE, find_tdp_w, read_processor
 from paredown.profilers.measurement import DetailValue
 
+_WHERE = " ([target] of a study; --tdp and --tdp-cores of paredown profile)"
+
 
 def process_cpu_s() -> float:
     """CPU seconds of this process, all threads, in user and kernel, with its children that have ended."""
@@ -43,14 +45,18 @@ def core_power_w(root: Path, tdp_w: float | None, cores: int | None) -> tuple[fl
         if given is not None and not 0 < given < math.inf:
             raise BadInput(f"{what} must be above 0, got {given:g}")
     if cores is None and processor.virtual:
-        raise BadInput(f"cores of a virtual machine are not those of its processor ({name}): give tdp_w and tdp_cores of the package")
+        raise BadInput(
+            f"cores of a virtual machine are not those of its processor ({name}): give tdp_w and tdp_cores of the package{_WHERE}"
+        )
     if cores is None and not processor.cores:
-        raise BadInput(f"/proc/cpuinfo does not tell the cores of {name}: give tdp_w and tdp_cores")
+        raise BadInput(f"/proc/cpuinfo does not tell the cores of {name}: give tdp_w and tdp_cores{_WHERE}")
     source = "given"
     if tdp_w is None:
         tdp_w, source = find_tdp_w(processor.model), TABLE
     if tdp_w is None:
-        raise BadInput(f"the table has no thermal design power of {name}: give it as tdp_w, in watts (the maker's data sheet tells)")
+        raise BadInput(
+            f"the table has no thermal design power of {name}: give it as tdp_w, in watts (the maker's data sheet tells){_WHERE}"
+        )
     per_package = processor.cores / processor.sockets if cores is None else cores
     return tdp_w / per_package, f"{tdp_w:g} W ({source}) over {per_package:g} cores"
 

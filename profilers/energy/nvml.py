@@ -50,9 +50,10 @@ def device_handle(nvml: Any, index: int) -> Any:
 
     Several GPUs of different kinds are numbered alike by both only with CUDA_DEVICE_ORDER=PCI_BUS_ID.
     """
-    visible = [entry.strip() for entry in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if entry.strip()]
-    if not visible:
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if shown is None:
         return nvml.nvmlDeviceGetHandleByIndex(index)
+    visible = [entry.strip() for entry in shown.split(",") if entry.strip()]  # none of them where it is empty: all are hidden
     if index >= len(visible):
         raise BadInput(f"GPU {index} is not among CUDA_VISIBLE_DEVICES={','.join(visible)}")
     chosen = visible[index]
@@ -82,10 +83,7 @@ class NvmlSource(EnergySource):
         self._clock, self._sleep = clock, sleep
         try:
             self._nvml.nvmlInit()
-            self._handle = device_handle(self._nvml, index)
-            self._counts = self._has_counter()
-            if not self._counts:
-                self._nvml.nvmlDeviceGetPowerUsage(self._handle)
+            self._handle, self._counts = self._reach(index)
         except self._nvml.NVMLError as error:
             raise BadInput(f"NVML must reach GPU {index} and its energy or power: {error} (is the NVIDIA driver loaded?)") from None
         self.method = "total energy counter" if self._counts else f"power integration, sampled every {SAMPLE_S * 1e3:g} ms"
@@ -140,9 +138,21 @@ class NvmlSource(EnergySource):
     def _period_s(self) -> float:
         return LOOK_S if self._counts else SAMPLE_S
 
-    def _has_counter(self) -> bool:
+    def _reach(self, index: int) -> tuple[Any, bool]:
+        """The GPU, and whether it counts energy. NVML is given back where there is none."""
         try:
-            self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)
+            handle = device_handle(self._nvml, index)
+            counts = self._has_counter(handle)
+            if not counts:
+                self._nvml.nvmlDeviceGetPowerUsage(handle)
+        except (BadInput, self._nvml.NVMLError):
+            self._nvml.nvmlShutdown()
+            raise
+        return handle, counts
+
+    def _has_counter(self, handle: Any) -> bool:
+        try:
+            self._nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
         except self._nvml.NVMLError_NotSupported:
             return False
         return True

@@ -70,8 +70,8 @@ class PowercapSource(EnergySource):
             raise BadInput(f"RAPL needs a package zone below {root / 'sys/class/powercap'}, found {_list(zones) or 'none'}")
         if sockets is not None and packages_of(zones) < sockets:
             raise BadInput(f"RAPL must count all {sockets} processor packages of this machine, found {_list(zones)}")
-        self._limits = {zone.domain: self._range(zone) for zone in zones}
         self._zones = tuple(zone for zone in zones if zone.counted or self._can_read(zone))
+        self._limits = {zone.domain: self._range(zone) for zone in self._zones}
         for zone in self._zones:
             self._value(zone)
         self.domains = tuple(zone.domain for zone in self._zones)
@@ -118,6 +118,7 @@ class PowercapSource(EnergySource):
         """A zone that is not counted and cannot be read is left out; the doctor tells."""
         try:
             self._value(zone)
+            self._range(zone)
         except EnergyUnavailable:
             return False
         return True
@@ -127,7 +128,11 @@ class PowercapSource(EnergySource):
 
     def _range(self, zone: Zone) -> CounterRange:
         power_w = PSYS_MAX_POWER_W if zone.domain == "psys" else MAX_POWER_W
-        return CounterRange(zone.domain, self._integer(zone.folder / "max_energy_range_uj", zone.domain), power_w)
+        path = zone.folder / "max_energy_range_uj"
+        range_uj = self._integer(path, zone.domain)
+        if range_uj < 1:
+            raise DomainVanished(f"{zone.domain}: {path} must be above 0, got {range_uj}")
+        return CounterRange(zone.domain, range_uj, power_w)
 
     def _integer(self, path: Path, domain: str) -> int:
         try:

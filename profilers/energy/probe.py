@@ -148,7 +148,8 @@ def _nvml(nvml: Any) -> SourceState:
     try:
         source = NvmlSource(module)
     except BadInput as error:
-        remedy = "install the NVIDIA driver; in a container, start it with --gpus all"
+        hidden = "show the GPU in CUDA_VISIBLE_DEVICES, or unset it"
+        remedy = hidden if "CUDA_VISIBLE_DEVICES" in str(error) else "install the NVIDIA driver; in a container, start it with --gpus all"
         return SourceState("nvml", "cuda", False, "measured", (), str(error), remedy)
     try:
         return SourceState("nvml", "cuda", True, "measured", source.describe())

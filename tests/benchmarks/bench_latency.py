@@ -36,6 +36,7 @@ from paredown.profilers.latency.session import Loaded, Subject, measure_latency
 from paredown.profilers.latency.warmup import Run
 from paredown.profilers.machine_load import TOLERATED, MachineWatch
 from paredown.profilers.pinning import pinned
+from paredown.profilers.placement import scattered
 from paredown.trials.timing import REFERENCE, Device, Stopwatch, Timed, runner
 from tests.benchmarks.bars import Bar, print_bars
 from tests.benchmarks.machine_watch import tell_others
@@ -144,13 +145,16 @@ def describe(results: Sequence[Result]) -> Iterator[str]:
 def time_slowed(timed: Timed, files: tuple[Path, ...], slowdown: float, seed: int, device: Device) -> Latency:
     """A strict measurement of a bundle against itself, busy for `slowdown` of every call's own duration after it. In the timing process."""
 
+    rng = np.random.default_rng(seed)
+
     def load(share: float) -> Loaded:
-        return Loaded(slowed(runner(timed, files, device)[0], share))
+        with scattered(rng):
+            return Loaded(slowed(runner(timed, files, device)[0], share))
 
     with pinned(device.threads) as cores:
         seconds = runner(timed, files, device)[1]
         subject = Subject({REFERENCE: lambda: load(0.0), SLOWED: lambda: load(slowdown)}, REFERENCE, len(files), seconds)
-        return measure_latency(subject, STRICT, np.random.default_rng(seed), cores=cores)[SLOWED]
+        return measure_latency(subject, STRICT, rng, cores=cores)[SLOWED]
 
 
 def slowed(run: Run, share: float, clock: Callable[[], float] = time.perf_counter) -> Run:

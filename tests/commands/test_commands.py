@@ -187,3 +187,18 @@ def refused_last(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> st
     capsys.readouterr()
     assert main(arguments) == 2
     return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_budget_on_energy_needs_a_study_that_counted_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study, folder = write_study(tmp_path), tmp_path / "runs"
+    study.write_text(study.read_text().replace("trials = 9", "trials = 1"))
+    assert main(["run", str(study), "-o", str(folder)]) == 0
+    rule = "a budget on energy@cpu needs a study that counted energy, tiny did not; got '200mJ'"
+    assert rule in refused(["front", str(folder), "--budget", "energy@cpu=200mJ"], capsys)
+    assert rule in refused(["export", str(folder), "--pick", "knee", "--budget", "energy@cpu=200mJ", "-o", str(tmp_path / "out")], capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_hypotheses_are_refused_before_anything_is_decoded(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["evaluate", str(place / "bundle"), "--data", str(place / "data"), "--hypotheses", str(place)]
+    assert "--hypotheses must be a file that can be written" in refused(arguments, capsys)

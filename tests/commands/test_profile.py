@@ -10,7 +10,9 @@ from paredown.cli import main
 from paredown.errors import BadInput
 from paredown.profilers.energy.base import EnergySource
 from paredown.profilers.energy.estimate import EstimateSource
+from paredown.profilers.energy.protocol import CHEAP
 from paredown.trials import metering
+from paredown.trials.timing import Device, Timed
 from tests.commands.tiny import write_model, write_split, write_study
 
 ESTIMATE = ["--energy", "estimate", "--tdp", "64", "--tdp-cores", "8"]
@@ -98,6 +100,8 @@ def test_a_figure_is_written_and_refused_before_anything_is_measured(place: Path
         (("--energy", "nvml"), "energy source nvml measures cuda, not cpu"),
         (("--energy", "wind"), "argument --energy: invalid choice: 'wind'"),
         (("--charge", "0"), "a figure must be above zero, got '0'"),
+        (("--seed", "-1"), "a seed must be a whole number of at least 0, got '-1'"),
+        (("--figure", "/nowhere/f.png"), "the folder of a figure must exist, got /nowhere/f.png"),
         (("--time", "0 s"), "--time must be above zero, got '0 s'"),
         (("--target", "tpu"), "argument --target: invalid choice: 'tpu'"),
     ],
@@ -133,6 +137,12 @@ def test_a_study_drives_an_estimate_that_says_so_everywhere(tmp_path: Path, caps
     assert measured["params"]["target"] is None
     assert main(["front", folder]) == 0
     assert "ESTIMATED" in capsys.readouterr().out
+    assert all(point["estimated"] == ["energy_mj@cpu"] for point in points)
+    assert main(["status", str(tmp_path), "--json"]) == 0
+    assert " mJ estimated (trial " in json.loads(capsys.readouterr().out)[0]["best"]
+    study.write_text(study.read_text().replace("tdp_w = 64", "tdp_w = 32"))
+    assert main(["run", str(study), "-o", folder]) == 2  # figures of two models of energy share no scale
+    assert 'energy source is "estimate: CPU seconds x 8 W a core' in capsys.readouterr().err
     assert main(["export", folder, "--pick", "frugal", "-o", str(tmp_path / "frugal")]) == 0
     assert (tmp_path / "frugal" / "manifest.json").is_file()
 
@@ -151,3 +161,21 @@ def test_the_request_names_its_source() -> None:
     source = metering.EnergyRequest("cpu", "estimate", 64.0, 8).open()
     assert isinstance(source, EstimateSource)
     assert source.core_w == 8.0
+
+
+def test_a_folder_is_named_as_it_stands(place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brackets are markup for rich."""
+    monkeypatch.chdir(place)
+    (place / "x[").mkdir()
+    (place / "x[" / "b]").symlink_to(place / "bundle")
+    assert profile(place, "--energy", "none", "--against", "x[/b]") == 0
+    assert "x of x[/b]" in capsys.readouterr().out
+
+
+def test_counters_are_closed_where_a_bundle_cannot_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+    monkeypatch.setattr(EstimateSource, "close", lambda source: closed.append(source.name))
+    request = metering.EnergyRequest("cpu", "estimate", 64.0, 8)
+    with pytest.raises(BadInput):
+        metering._meter({"reference": Timed(tmp_path / "none")}, (), request, CHEAP, 0, Device(1))
+    assert closed == ["estimate"]

@@ -16,6 +16,7 @@ def test_ten_watt_hours_are_thirty_six_kilojoules() -> None:
 def test_three_digits_are_told() -> None:
     assert str(BatteryLife.of(50.0, energy_mj=777.0)) == "50 Wh carry 232,000 utterances"
     assert str(BatteryLife.of(0.001, energy_mj=5000.0)) == "0.001 Wh carry 0.72 utterances"
+    assert str(BatteryLife.of(1.0, energy_mj=2.5e6, audio_s=3700.0)) == "1 Wh carry 1.44 utterances, 1.48 hours of speech"
 
 
 def test_an_interval_that_reaches_zero_gives_none() -> None:

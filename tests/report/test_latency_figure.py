@@ -37,3 +37,10 @@ def test_other_formats_are_refused(tmp_path: Path, name: str) -> None:
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="the folder of a figure must exist"):
         check_figure(tmp_path / "none" / "latency.png")
+
+
+def test_names_are_no_formulas(tmp_path: Path) -> None:
+    """`$` begins one for matplotlib, and a label that begins with an underscore is left out of the legend."""
+    path = tmp_path / "latency.svg"
+    write_latency_figure(path, {"_a$\\frac$": np.full(64, 12.0)}, "t$\\frac$")
+    assert "_a$\\frac$: median 12.0 ms" in path.read_text()

@@ -90,3 +90,8 @@ def test_json_has_the_stable_keys() -> None:
 def test_other_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\[points, objectives\]"):
         non_dominated(np.zeros(3))
+
+
+def test_json_names_estimates() -> None:
+    (entry,) = make_front([with_latency(trial(4, -1.0, 50.0, 3e6), provenance="estimated")], OBJECTIVES)
+    assert entry.to_dict(OBJECTIVES)["estimated"] == ["latency_ms@cpu"]

@@ -1,11 +1,13 @@
 """The progress display, on a terminal and in a log."""
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
 from paredown.search.budget import make_budget
 from paredown.search.loop import Standing
+from paredown.search.outcome import Outcome
 from paredown.search.progress import StudyProgress
 from paredown.search.trial import Trial
 from tests.search.toy import toy_spec, trial
@@ -57,3 +59,17 @@ def test_a_terminal_shows_done_best_now_and_time_left() -> None:
 
 def test_without_trials_there_is_still_something_to_see() -> None:
     assert "0/12 trials" in show([standing(0, "uncompressed")], terminal=True)
+
+
+def test_estimates_say_so() -> None:
+    """In the line of a trial and among the best; what is measured beside it does not."""
+    known = trial(0, 0.0, 60.0, 9e6)
+    assert known.outcome is not None
+    pairs = tuple(
+        (name, replace(figure, provenance="estimated") if name == "latency_ms@cpu" else figure)
+        for name, figure in known.outcome.measurements
+    )
+    told = StudyProgress(OBJECTIVES, BUDGETS)
+    estimated = replace(known, outcome=Outcome(pairs))
+    assert told.describe(estimated) == "search: quality 0 chrF, latency@cpu 60 ms estimated, size 9 MB"
+    assert told.bests([estimated]) == "quality 0 chrF (trial 0), latency@cpu 60 ms estimated (trial 0), size 9 MB (trial 0)"

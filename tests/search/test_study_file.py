@@ -109,6 +109,7 @@ def test_a_study_without_size_or_latency_has_fewer_objectives() -> None:
         ("energy = []", "energy = true", "energy must be .*, got True"),
         ('quality = "-1.0"', '"energy@cpu" = "1 J"', "a budget on energy@cpu needs the objective energy"),
         ("seed = 0", "seed = 0\n[target]\nthreads = 0", "target.threads: must be greater than or equal to 1, got 0"),
+        ("seed = 0", "seed = 0\n[target]\ntdp_w = true", "target.tdp_w: must be a number, got true"),
         ("seed = 0", "seed = 0\n[target]\ntdp_w = 15", 'target.tdp_w is for energy = "estimate" alone, got 15 beside energy = '),
         ('latency = ["cpu"]', 'latency = ["cuda"]', "objectives.latency.0: must be 'cpu', got 'cuda'"),
         ('latency = ["cpu"]', "latency = []", "a budget on latency@cpu needs the objective"),

@@ -1,12 +1,18 @@
-"""The pieces of an evaluation that can be said exactly: which utterances are timed, and how latencies of one study share a scale."""
+"""The pieces of an evaluation that can be said exactly: which utterances are timed, and how figures of one study share a scale."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from paredown.data import Split, Utterance
+from paredown.errors import BadInput
+from paredown.profilers.energy.energy import Energy, Figures, Origin
+from paredown.profilers.energy.spread import Spread
 from paredown.profilers.latency import Latency, Timing
-from paredown.trials.evaluation import on_one_scale, spread_by_length
+from paredown.search.outcome import Rejected
+from paredown.trials import evaluation
+from paredown.trials.evaluation import Evaluator, energy_on_one_scale, on_one_scale, spread_by_length
 
 
 def split_of_sizes(folder: Path, sizes: list[int]) -> Split:
@@ -38,3 +44,51 @@ def test_the_ratio_is_put_on_the_scale_of_the_study() -> None:
     assert result.ci95 == pytest.approx((18.0, 22.0))
     assert result.detail_of["clock_median"] == 40.0
     assert result.detail_of["tokens"] == 11.0
+
+
+ORIGIN = Origin("estimate", "an estimate", "cpu", "a model", "estimated")
+
+
+def energy_of(gross_mj: list[float], ratios: list[float]) -> Energy:
+    figures = Figures(Spread.of(gross_mj), None, (("cpu", gross_mj[0]),), 1.0, None, Spread.of_ratios(ratios), 2.0, 16, 1, 3.0, 0, None)
+    return Energy(ORIGIN, figures)
+
+
+def test_energy_is_put_on_the_scale_of_the_study_and_stays_an_estimate() -> None:
+    """All ratios one half: the machine drew twice as much in this trial as when the reference was counted."""
+    result = energy_on_one_scale(energy_of([80.0, 80.0], [0.5, 0.5]), reference_mj=80.0)
+    assert (result.value, result.ci95) == (pytest.approx(40.0), pytest.approx((40.0, 40.0)))
+    assert (result.unit, result.provenance, result.detail_of["counted_mean"]) == ("mJ", "estimated", 80.0)
+
+
+def test_the_reference_itself_keeps_its_own_interval() -> None:
+    result = energy_on_one_scale(energy_of([79.0, 81.0], [1.0, 1.0]), reference_mj=70.0)
+    assert result.value == 80.0
+    assert result.ci95 is not None
+    assert result.ci95[0] < 79.0
+
+
+def evaluator_of(split: Split, counted: dict[str, Energy], monkeypatch: pytest.MonkeyPatch) -> Evaluator:
+    """One whose counters give `counted`."""
+    monkeypatch.setattr(evaluation, "meter", lambda *given, **named: counted)
+    unused: Any = Faked()
+    return Evaluator(unused, unused, unused, split, "chrf", 0, unused, energy=unused)
+
+
+class Faked:
+    """Stands for what these tests do not reach."""
+
+    class model:  # noqa: N801
+        task = "st"
+
+
+def test_a_refused_candidate_is_rejected_and_a_refused_reference_stops_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial that is rejected is not tried again: it must not be, for what is no fault of its configuration."""
+    refused, fine = Energy(ORIGIN, None, "CounterReset: it slept"), energy_of([80.0], [1.0])
+    split = split_of_sizes(tmp_path, [1])
+    evaluator = evaluator_of(split, {"reference": fine, "candidate": refused}, monkeypatch)
+    with pytest.raises(Rejected, match="energy could not be counted: CounterReset: it slept"):
+        evaluator.count_energy(tmp_path / "candidate", tmp_path / "reference")
+    evaluator = evaluator_of(split, {"reference": refused}, monkeypatch)
+    with pytest.raises(BadInput, match=r"the uncompressed model must have a figure of energy first; .*CounterReset: it slept"):
+        evaluator._count_reference(tmp_path / "reference")

@@ -1,6 +1,7 @@
-"""Budgets on size that no configuration can keep, found without building one."""
+"""Budgets on size and energy that no configuration can keep."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +10,9 @@ torch = pytest.importorskip("torch")
 
 from paredown.errors import BadInput  # noqa: E402
 from paredown.models import Model, load_model  # noqa: E402
+from paredown.profilers.energy.energy import Energy, Figures, Origin  # noqa: E402
+from paredown.profilers.energy.spread import Spread  # noqa: E402
+from paredown.search.outcome import Rejected  # noqa: E402
 from paredown.search.study_file import read_spec  # noqa: E402
 from paredown.space.axes.base import SearchSpace  # noqa: E402
 from paredown.space.configuration import Configuration  # noqa: E402
@@ -43,3 +47,39 @@ def test_a_budget_on_size_is_checked_without_building(model: Model, tmp_path: Pa
                 check_budgets(spec, space, workshop, unused)
         else:
             check_budgets(spec, space, workshop, unused)
+
+
+class Counted:
+    """An evaluator whose reference takes 80 mJ and whose smallest configuration between 30 and 50 mJ, or nothing that can be told."""
+
+    def __init__(self, reference: Path, refused: bool = False) -> None:
+        ratios = Spread(0.5, None, (0.375, 0.625), (0.45, 0.55))
+        figures = Figures(Spread.of([40.0]), None, (("cpu", 40.0),), 1.0, None, ratios, 2.0, 16, 1, 3.0, 0, None)
+        self._energy = Energy(Origin("rapl", "RAPL", "cpu", "counters", "measured"), figures)
+        self._refused = refused
+        self.reference = SimpleNamespace(bundle=reference, energy_mj=80.0)
+
+    def count_energy(self, bundle: Path, reference: Path) -> Energy:
+        if self._refused:
+            raise Rejected("energy could not be counted")
+        return self._energy
+
+
+@pytest.mark.parametrize(("limit", "refused", "reachable"), [("29 mJ", False, False), ("31 mJ", False, True), ("1 mJ", True, True)])
+def test_a_budget_on_energy_is_checked_with_its_interval(
+    model: Model, tmp_path: Path, limit: str, refused: bool, reachable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = write_study(tmp_path, **{'"energy@cpu"': limit})
+    study.write_text(study.read_text() + '[objectives]\nenergy = ["cpu"]\n')
+    evaluator: Any = Counted(tmp_path / "reference", refused)
+    with Workshop(model) as workshop:
+        discarded: list[Configuration] = []
+        monkeypatch.setattr(workshop, "build", lambda configuration: tmp_path / "smallest")
+        monkeypatch.setattr(workshop, "discard", discarded.append)
+        space = SearchSpace([], smallest(model))
+        if reachable:
+            check_budgets(read_spec(study), space, workshop, evaluator)
+        else:
+            with pytest.raises(BadInput, match=r"energy@cpu <= 29 mJ cannot be reached: .* an utterance takes 40 mJ"):
+                check_budgets(read_spec(study), space, workshop, evaluator)
+    assert discarded == [smallest(model)]

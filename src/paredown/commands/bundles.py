@@ -37,8 +37,10 @@ def add(subparsers: Any) -> None:
     export.add_argument("study", type=Path, metavar="STUDY")
     which = export.add_mutually_exclusive_group(required=True)
     which.add_argument("--trial", type=int, metavar="N")
-    which.add_argument("--pick", metavar="RULE", help="knee, smallest, fastest or best, within the budgets")
-    export.add_argument("--budget", action="append", default=[], metavar="NAME=LIMIT", help="size=12MB, latency@cpu=80ms, quality=-1.0")
+    which.add_argument("--pick", metavar="RULE", help="knee, smallest, fastest, frugal or best, within the budgets")
+    export.add_argument(
+        "--budget", action="append", default=[], metavar="NAME=LIMIT", help="size=12MB, latency@cpu=80ms, energy@cpu=200mJ, quality=-1.0"
+    )
     _add_output(export)
     export.set_defaults(run=run_export)
 

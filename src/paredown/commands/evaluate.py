@@ -6,7 +6,7 @@ from typing import Any
 
 from paredown.commands.opening import opened
 from paredown.commands.printing import add_json, console, positive, print_json, table
-from paredown.errors import BadInput
+from paredown.report.output_file import check_output_file
 
 EVALUATED = ("bleu", "chrf", "chrf++", "wer")
 
@@ -32,8 +32,8 @@ def run(options: argparse.Namespace) -> int:
 
     split = open_data(options.data)
     split = split.first(options.first) if options.first else split
-    if options.hypotheses and not options.hypotheses.parent.is_dir():
-        raise BadInput(f"the folder of --hypotheses must exist, got {options.hypotheses}")
+    if options.hypotheses:
+        check_output_file(options.hypotheses, "--hypotheses")
     with opened(options.subject) as bundle, Decoder(options.workers) as decoder:
         references = split.references(read_manifest(bundle).task)
         found = decoder.decode(bundle, split, Search(beam_size=options.beam_size))

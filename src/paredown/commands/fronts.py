@@ -53,10 +53,15 @@ def read_study(folder: Path) -> tuple["StudySpec", tuple["Trial", ...]]:
 
 
 def budgets_of(spec: "StudySpec", options: Sequence[str]) -> tuple["Budget", ...]:
-    """The study's own budgets, those of the command line in their place where both name the same."""
+    """The study's own budgets, those of the command line in their place where both name the same.
+
+    Raises BadInput for what is no budget, and for one on energy where the study has none.
+    """
     from paredown.search.budget import make_budget, parse_budget_option
 
     limits: dict[str, str | float] = dict(spec.budgets.given) | dict(parse_budget_option(option) for option in options)
+    if "energy@cpu" in limits and not spec.objectives.energy:
+        raise BadInput(f"a budget on energy@cpu needs a study that counted energy, {spec.name} did not; got {limits['energy@cpu']!r}")
     return tuple(make_budget(name, limit, spec.objectives.quality) for name, limit in limits.items())
 
 
@@ -80,7 +85,7 @@ def run_front(options: argparse.Namespace) -> int:
     chosen = [point for point in points if options.all or point.on_front]
     chosen.sort(key=lambda point: objectives[0].loss(point.values[0]))
     if options.json:
-        print_json([{**point.to_dict(objectives), "configuration": json.loads(point.trial.configuration.to_json())} for point in chosen])
+        print_json([point.to_dict(objectives) for point in chosen])
         return 0
     on_front = ["on front"] if options.all else []
     headings = [_heading(objective, chosen) for objective in objectives]
@@ -99,7 +104,7 @@ def run_front(options: argparse.Namespace) -> int:
 def _heading(objective: "Objective", points: "Sequence[FrontPoint]") -> str:
     """Name and unit, and whether the figures of the column are estimates."""
     outcomes = [point.trial.outcome for point in points if point.trial.outcome is not None]
-    estimated = any(outcome.measurement_of[objective.name].provenance == "estimated" for outcome in outcomes)
+    estimated = any(objective.name in outcome.estimated for outcome in outcomes)
     name = "size MB" if objective.name == "size_bytes" else f"{objective.name.replace('_ms', '').replace('_mj', '')} {objective.unit}"
     return f"{name}, ESTIMATED" if estimated else name
 

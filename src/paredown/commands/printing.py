@@ -4,14 +4,14 @@ import argparse
 import json
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf, isfinite
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+from paredown.report.table import table as table
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -20,12 +20,21 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 def positive(text: str) -> int:
     """A whole number of at least 1, for argparse."""
+    return _whole(text, "a count", least=1)
+
+
+def natural(text: str) -> int:
+    """A whole number of at least 0, for argparse: a seed."""
+    return _whole(text, "a seed", least=0)
+
+
+def _whole(text: str, what: str, least: int) -> int:
     try:
         value = int(text)
     except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"a count must be a whole number of at least 1, got {text!r}")
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{what} must be a whole number of at least {least}, got {text!r}")
     return value
 
 
@@ -73,16 +82,6 @@ def print_json(value: Any) -> None:
 def console() -> Console:
     """Where tables go. Without a terminal the width is fixed, so that a table in a file is not folded."""
     return Console(soft_wrap=False) if sys.stdout.isatty() else Console(width=140, highlight=False)
-
-
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], caption: str | None = None) -> Table:
-    """A table whose first column is text and whose other columns are figures, aligned to the right."""
-    result = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
-    for index, column in enumerate(columns):
-        result.add_column(column, justify="left" if index == 0 else "right")
-    for row in rows:
-        result.add_row(*(Text(cell) for cell in row))  # no markup: "paredown[models]" and "[1.0, 2.0]" are meant as they stand
-    return result
 
 
 def megabytes(size_bytes: float) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paredown.commands.opening import opened
-from paredown.commands.printing import add_json, console, positive, positive_real, print_json
+from paredown.commands.printing import add_json, console, natural, positive, positive_real, print_json
 from paredown.errors import BadInput
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def add(subparsers: Any) -> None:
         "--charge", type=positive_real, default=10.0, metavar="WH", help="a battery charge to tell utterances of (default 10)"
     )
     profile.add_argument("--figure", type=Path, metavar="FILE", help="write the distribution of latencies (.png, .svg, .pdf)")
-    profile.add_argument("--seed", type=int, default=0)
+    profile.add_argument("--seed", type=natural, default=0)
     add_json(profile)
     profile.set_defaults(run=run)
 

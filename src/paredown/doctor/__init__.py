@@ -7,7 +7,6 @@ from paredown.doctor.processor import look_at_processor
 from paredown.doctor.quiet import look_at_quiet
 from paredown.doctor.software import look_at_software
 
-
 __all__ = ["Finding", "examine"]
 
 

@@ -39,5 +39,4 @@ class BatteryLife:
 
 def _round(value: float) -> str:
     """Three digits, with separators for thousands."""
-    digits = max(0, len(str(int(value))) - 3)
-    return f"{round(value / 10**digits) * 10**digits:,}" if value >= 1 else f"{value:.2g}"
+    return f"{float(f'{value:.3g}'):,.15g}"

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from paredown.errors import BadInput
 from paredown.report.histogram import bin_edges
+from paredown.report.output_file import check_output_file
 
 FORMATS = ("png", "svg", "pdf")
 _BINS = 30
@@ -17,8 +18,7 @@ def check_figure(path: Path) -> None:
     """Raises BadInput where no figure could be written, before anything is measured for it."""
     if path.suffix.removeprefix(".").lower() not in FORMATS:
         raise BadInput(f"a figure ends in one of {', '.join(FORMATS)}, got {path}")
-    if not path.absolute().parent.is_dir():
-        raise BadInput(f"the folder of a figure must exist, got {path}")
+    check_output_file(path, "a figure")
 
 
 def write_latency_figure(path: Path, samples_ms: Mapping[str, NDArray[np.float64]], title: str) -> None:
@@ -37,13 +37,18 @@ def write_latency_figure(path: Path, samples_ms: Mapping[str, NDArray[np.float64
     for order, (name, samples) in enumerate(samples_ms.items()):
         ordered, colour = np.sort(samples.ravel()), f"C{order}"
         median, p90 = np.quantile(ordered, (0.5, 0.9))
-        upper.hist(ordered, edges, alpha=0.6, color=colour, label=f"{name}: median {median:.1f} ms, 90th percentile {p90:.1f} ms")
+        upper.hist(ordered, edges, alpha=0.6, color=colour, label=f"{_plain(name)}: median {median:.1f} ms, 90th percentile {p90:.1f} ms")
         lower.step(ordered, np.arange(1, len(ordered) + 1) / len(ordered), where="post", color=colour)
         for value, style in ((median, "-"), (p90, ":")):
             lower.axvline(value, color=colour, linestyle=style, linewidth=1.0)
-    upper.set(ylabel="runs", title=title)
+    upper.set(ylabel="runs", title=_plain(title))
     upper.legend()
     lower.set(xlabel="latency of an utterance in ms", ylabel="share of runs", ylim=(0.0, 1.0), xlim=(edges[0], edges[-1]))
     lower.grid(alpha=0.3)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
+
+
+def _plain(text: str) -> str:
+    """A dollar sign begins a formula otherwise, and a leading underscore hides a line from the legend."""
+    return f" {text}".replace("$", r"\$") if text.startswith("_") else text.replace("$", r"\$")

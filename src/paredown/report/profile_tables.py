@@ -12,6 +12,7 @@ from rich.text import Text
 from paredown.profilers.latency import Timing
 from paredown.report.battery_life import BatteryLife
 from paredown.report.histogram import draw_histogram
+from paredown.report.table import table
 
 if TYPE_CHECKING:
     from paredown.profilers.energy.energy import Energy, Figures
@@ -46,20 +47,11 @@ def show_profile(screen: Console, profile: "Profile", subject: str, against: str
     screen.print(Text(f"target: {profile.machine.describe()}"))
 
 
-def _table(title: str, columns: Row, rows: Iterator[Row]) -> Table:
-    result = Table(title=title, title_justify="left")
-    for index, column in enumerate(columns):
-        result.add_column(column, justify="left" if index == 0 else "right")
-    for row in rows:
-        result.add_row(*(Text(cell) for cell in row))
-    return result
-
-
 def _latency_table(profile: "Profile", subject: str, against: str | None) -> Table:
     columns: Row = ("latency", "median", "95 % interval", "90th perc.")
     if against:
         columns += (f"x of {against}", "95 % interval")
-    return _table(subject, columns, (row[: len(columns)] for row in _latency_rows(profile)))
+    return table(subject, columns, (row[: len(columns)] for row in _latency_rows(profile)))
 
 
 def _latency_rows(profile: "Profile") -> Iterator[Row]:
@@ -102,7 +94,7 @@ def _count(number: int, noun: str) -> str:
 def _energy_table(energy: "Energy", figures: "Figures", against: str | None) -> Table:
     columns: Row = ("energy", "mean mJ", "95 % interval", "sd")
     label = f"{energy.origin.label}, {energy.origin.provenance.upper() if energy.origin.provenance == 'estimated' else 'measured'}"
-    return _table(label, columns, _energy_rows(figures, against))
+    return table(label, columns, _energy_rows(figures, against))
 
 
 def _energy_rows(figures: "Figures", against: str | None) -> Iterator[Row]:
@@ -132,7 +124,7 @@ def _charge(profile: "Profile", energy: "Energy", figures: "Figures", charge_wh:
 
 
 def _size_table(profile: "Profile") -> Table:
-    result = _table("size and memory", ("", "figure", "more"), _size_rows(profile))
+    result = table("size and memory", ("", "figure", "more"), _size_rows(profile))
     result.columns[2].justify = "left"
     return result
 

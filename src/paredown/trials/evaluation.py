@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paredown.data import Split
+from paredown.errors import BadInput
 from paredown.profilers.energy.energy import Energy
 from paredown.profilers.energy.protocol import CHEAP as ENERGY_PROTOCOL
 from paredown.profilers.fingerprint import Fingerprint
@@ -101,10 +102,17 @@ class Evaluator:
             found = self._decoder.decode(bundle, self._split)
             latency = None if self._known.latency_ms else self.time(bundle, bundle)
             latency_ms = latency.free.median_ms if latency else float(self._known.latency_ms or 0.0)
-            energy = None if self._known.energy_mj else self.count_energy(bundle, bundle)
+            energy = None if self._known.energy_mj else self._count_reference(bundle)
             energy_mj = _gross_mj(energy) if energy else self._known.energy_mj
             self._reference = Reference(bundle, found, latency_ms, latency, energy_mj, energy)
         return self._reference
+
+    def _count_reference(self, bundle: Path) -> Energy | None:
+        """Raises BadInput where the source refuses it: that is no fault of a configuration, and without it no trial has a scale."""
+        try:
+            return self.count_energy(bundle, bundle)
+        except Rejected as reason:
+            raise BadInput(f"the uncompressed model must have a figure of energy first; {reason}") from None
 
     def __call__(self, configuration: Configuration, number: int) -> Outcome:
         """Build the bundle of `configuration`, measure it and throw it away."""

@@ -1,12 +1,17 @@
 """What a study asks for and can never get, found before anything is searched."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from paredown.errors import BadInput
 from paredown.search.budget import Budget
+from paredown.search.outcome import Rejected
 from paredown.search.spec import SpaceSection, StudySpec
 from paredown.space.axes.base import SearchSpace
 from paredown.space.configuration import Configuration
 from paredown.space.inventory import Inventory
-from paredown.trials.evaluation import Evaluator
+from paredown.trials.evaluation import Evaluator, Reference, energy_on_one_scale
 from paredown.trials.workshop import Workshop
 
 
@@ -23,16 +28,18 @@ def check_space(section: SpaceSection, inventory: Inventory) -> None:
 
 
 def check_budgets(spec: StudySpec, space: SearchSpace, workshop: Workshop, evaluator: Evaluator) -> None:
-    """Raises BadInput if the smallest model of the space, all axes at their lowest, misses a budget on size or latency.
+    """Raises BadInput if the smallest model of the space, all axes at their lowest, misses a budget on size, latency or energy.
 
-    Its bytes are foretold; it is built only where latency is limited. For that the lower end of the interval counts, so that noise refuses
-    nothing.
+    Its bytes are foretold; it is built only where latency or energy are limited. For those the lower end of the interval counts, so that
+    noise refuses nothing.
     """
     limits = {budget.measure: budget for budget in spec.budget_list}
     if "size_bytes" in limits:
         _check_size(limits["size_bytes"], space.smallest(), workshop)
     if "latency_ms@cpu" in limits:
         _check_latency(limits["latency_ms@cpu"], space.smallest(), workshop, evaluator)
+    if "energy_mj@cpu" in limits:
+        _check_energy(limits["energy_mj@cpu"], space.smallest(), workshop, evaluator)
 
 
 def _check_size(budget: Budget, smallest: Configuration, workshop: Workshop) -> None:
@@ -43,12 +50,33 @@ def _check_size(budget: Budget, smallest: Configuration, workshop: Workshop) -> 
 
 def _check_latency(budget: Budget, smallest: Configuration, workshop: Workshop, evaluator: Evaluator) -> None:
     reference = evaluator.reference
-    bundle = workshop.build(smallest)
-    try:
+    with _built(smallest, workshop, reference) as bundle:
         timing = evaluator.time(bundle, reference.bundle).free
-        if timing.ratio_ci95[0] * reference.latency_ms > budget.limit:
-            reached = timing.ratio * reference.latency_ms
-            raise BadInput(f"{budget} cannot be reached: with every axis at its lowest an utterance takes {reached:.1f} ms")
+    if timing.ratio_ci95[0] * reference.latency_ms > budget.limit:
+        reached = timing.ratio * reference.latency_ms
+        raise BadInput(f"{budget} cannot be reached: with every axis at its lowest an utterance takes {reached:.1f} ms")
+
+
+def _check_energy(budget: Budget, smallest: Configuration, workshop: Workshop, evaluator: Evaluator) -> None:
+    reference = evaluator.reference
+    with _built(smallest, workshop, reference) as bundle:
+        try:
+            energy = evaluator.count_energy(bundle, reference.bundle)
+        except Rejected:
+            return  # windows that were refused tell nothing of the budget
+    if energy is None or reference.energy_mj is None:
+        return
+    found = energy_on_one_scale(energy, reference.energy_mj)
+    if (found.value if found.ci95 is None else found.ci95[0]) > budget.limit:
+        raise BadInput(f"{budget} cannot be reached: with every axis at its lowest an utterance takes {found.value:.4g} mJ")
+
+
+@contextmanager
+def _built(configuration: Configuration, workshop: Workshop, reference: Reference) -> Iterator[Path]:
+    """Its bundle, thrown away afterwards unless it is the reference's."""
+    bundle = workshop.build(configuration)
+    try:
+        yield bundle
     finally:
         if bundle != reference.bundle:
-            workshop.discard(smallest)
+            workshop.discard(configuration)

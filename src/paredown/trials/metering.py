@@ -1,6 +1,7 @@
 """Energy of bundles per utterance, in the process that times them: whole passes of a candidate, window by window beside the reference's."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,11 @@ class EnergyRequest:
         target = "machine" if self.source == "battery" else self.target
         return open_source(target, self.source, tdp_w=self.tdp_w, tdp_cores=self.tdp_cores)
 
+    def check(self) -> str:
+        """Name and method of the source: what two figures must share to be compared. Raises BadInput as `open`."""
+        with closing(self.open()) as source:
+            return f"{source.name}: {source.method}"
+
 
 def meter(
     stopwatch: Stopwatch, candidates: Mapping[str, Timed], split: Split, request: EnergyRequest, protocol: Protocol, *, seed: int
@@ -52,13 +58,9 @@ def meter(
 def _meter(
     candidates: Mapping[str, Timed], files: tuple[Path, ...], request: EnergyRequest, protocol: Protocol, seed: int, device: Device
 ) -> dict[str, Energy]:
-    source = request.open()
     runs: dict[str, Run] = {}
     seconds: tuple[float, ...] = ()
-    with pinned(device.threads):
+    with closing(request.open()) as source, pinned(device.threads):
         for name, timed in candidates.items():
             runs[name], seconds = runner(timed, files, device)
-        try:
-            return measure_energy(runs, REFERENCE, len(files), seconds, source, protocol, np.random.default_rng(seed))
-        finally:
-            source.close()
+        return measure_energy(runs, REFERENCE, len(files), seconds, source, protocol, np.random.default_rng(seed))

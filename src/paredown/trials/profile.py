@@ -125,7 +125,7 @@ def _find_obstacle(request: ProfileRequest) -> str:
     if request.energy is None:
         return "not asked for"
     try:
-        request.energy.open().close()
+        request.energy.check()
     except BadInput as error:
         if request.required:
             raise

@@ -70,6 +70,8 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
     machine = read_fingerprint(threads)
     identity: dict[str, Any] = {"model": model.digest, "search split": search_split.digest}
     identity |= {_TARGET + fact: value for fact, value in machine.facts.items()}  # each by its name, for the message where one differs
+    if energy is not None:
+        identity["energy source"] = energy.check()  # figures of a counter and of an estimate share no scale
     calibrated = spec.space.bits is not None and spec.space.bits.method == "gptq"
     if calibrated:
         identity["calibration"] = calibration_digest(model.digest, analysis_split)
@@ -124,7 +126,7 @@ def energy_request(spec: StudySpec) -> EnergyRequest | None:
         return None
     source = "estimate" if spec.objectives.energy == "estimate" else None
     request = EnergyRequest("cpu", source, spec.target.tdp_w, spec.target.tdp_cores)
-    request.open().close()
+    request.check()
     return request
 
 

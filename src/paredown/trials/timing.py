@@ -24,6 +24,7 @@ from paredown.profilers.latency.session import Load, Loaded, Subject, measure_la
 from paredown.profilers.latency.warmup import Run
 from paredown.profilers.machine_lock import machine_lock
 from paredown.profilers.pinning import pinned
+from paredown.profilers.placement import scattered
 from paredown.trials.workers import worker_pool
 
 if TYPE_CHECKING:
@@ -100,10 +101,16 @@ def audio_seconds(timed: Timed, files: tuple[Path, ...]) -> tuple[float, ...]:
 def _time(
     candidates: Mapping[str, Timed], files: tuple[Path, ...], effort: Effort, fixed_tokens: int | None, seed: int, device: Device
 ) -> dict[str, Latency]:
+    rng = np.random.default_rng(seed)
+
     def load(name: str) -> Loaded:
         # What is not loaded anew between blocks may stay for the next measurement: the reference of a study is timed with every trial.
         timed = candidates[name]
-        translator = _translator(timed, device) if effort.loads > 1 else _kept(name, timed, device, _version(timed))
+        if effort.loads > 1:
+            with scattered(rng):
+                translator = _translator(timed, device)
+        else:
+            translator = _kept(name, timed, device, _version(timed))
         fixed = None if fixed_tokens is None else _bound(translator, files, fixed_tokens)
         return Loaded(_bound(translator, files, None), fixed)
 
@@ -111,7 +118,7 @@ def _time(
     with pinned(device.threads) as cores:
         seconds = _seconds(files, _rate_hz(next(iter(candidates.values()))))
         subject = Subject(loads, REFERENCE, len(files), seconds, fixed_tokens)
-        return measure_latency(subject, effort, np.random.default_rng(seed), cores=cores)
+        return measure_latency(subject, effort, rng, cores=cores)
 
 
 def _translator(timed: Timed, device: Device) -> "Translator":

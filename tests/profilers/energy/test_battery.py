@@ -4,7 +4,7 @@ import pytest
 
 from paredown.errors import BadInput
 from paredown.profilers.energy.base import CounterReset, CounterTooCoarse, StateChanged
-from paredown.profilers.energy.battery import BatterySource
+from paredown.profilers.energy.battery import BatteryLook, BatterySource
 from tests.profilers.energy.rigs import Rig, SimulatedClock, battery_rig
 from tests.profilers.energy.trees import write_battery, write_charger
 
@@ -80,3 +80,8 @@ def test_a_battery_without_counter_is_bad_input(tmp_path: Path) -> None:
     write_battery(tmp_path, energy_now=None, charge_now=4_000_000)
     with pytest.raises(BadInput, match="energy_now, or charge_now and voltage_now; BAT0 has not"):
         BatterySource(tmp_path)
+
+
+def test_charge_counts_at_the_mean_voltage_of_two_looks() -> None:
+    before, after = BatteryLook(7200.0, 12.0, None), BatteryLook(3600.0, 11.0, None)
+    assert after.drained_j(before) == pytest.approx(3600.0 * 11.5)

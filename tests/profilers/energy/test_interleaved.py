@@ -12,7 +12,7 @@ from paredown.profilers.energy.interleaved import Run, measure_energy, merge_det
 from paredown.profilers.energy.protocol import CHEAP, ON_DEVICE_ST, Protocol
 from paredown.profilers.energy.spread import Spread
 from paredown.profilers.measurement import Measurement
-from tests.profilers.energy.rigs import Rig, powercap_rig
+from tests.profilers.energy.rigs import Rig, estimate_rig, nvml_rig, powercap_rig
 
 SHORT = Protocol(utterances=5, passes=2, repeats=4, idle_s=10.0, warmup=0)
 
@@ -53,6 +53,46 @@ def test_figures_are_per_utterance_second_and_token(rig: Rig) -> None:
     assert figures.ratio.value == pytest.approx(0.5, rel=1e-6)
     assert dict(figures.domains_mj)["package-0"] == pytest.approx(2500.0, rel=1e-5)
     assert dict(figures.domains_mj)["dram-1"] == pytest.approx(1250.0, rel=1e-5)
+    assert (figures.power_w, figures.seconds) == (pytest.approx(20.0, rel=1e-5), pytest.approx(10.0))  # 4 windows of 2 x 5 utterances
+    told, detail = found["half"].to_dict(), found["half"].to_measurement().detail_of
+    for figure, value in (("per_audio_s", 2500.0), ("per_token", 1250.0), ("power_w", 20.0), ("idle_w", 4.0)):
+        assert (told[figure], detail[figure]) == (pytest.approx(value, rel=1e-3), pytest.approx(value, rel=1e-3))
+
+
+def test_ratios_are_taken_within_a_repeat(rig: Rig) -> None:
+    """A machine that draws more with every run: each window is held against the reference's of the same repeat."""
+    drift = [20.0]
+
+    def drifting(item: int) -> int:
+        drift[0] += 0.5
+        rig.draw(0.5, drift[0])
+        return 0
+
+    found = measure(rig, {"reference": drifting, "same": drifting})
+    figures, base = found["same"].figures, found["reference"].figures
+    assert figures is not None
+    assert base is not None
+    assert figures.ratio is not None
+    pairs = zip(figures.gross_mj.samples, base.gross_mj.samples, strict=True)
+    assert figures.ratio.samples == pytest.approx([mine / other for mine, other in pairs])
+    assert figures.token_mj is None  # none was decoded: not the energy of all of them
+
+
+def test_estimates_stay_estimates_and_have_no_idle(tmp_path: Path) -> None:
+    rig = estimate_rig(tmp_path)
+    found = measure(rig, {"reference": runner(rig, 0.5, 20.0, 8)})["reference"]
+    assert found.figures is not None
+    assert (found.figures.idle, found.figures.net_mj) == (None, None)
+    assert found.to_dict()["provenance"] == found.to_measurement().provenance == "estimated"
+
+
+def test_a_window_is_as_long_as_its_source_asks(tmp_path: Path) -> None:
+    """NVML: five seconds, where the protocol would be content with one."""
+    rig = nvml_rig(counts=True)
+    found = measure(rig, {"reference": runner(rig, 0.1, 70.0, 8)}, Protocol(5, 2, 3, idle_s=0.0, warmup=0))["reference"]
+    assert found.figures is not None
+    assert found.figures.refused == 0
+    assert found.figures.passes >= 10
 
 
 def test_json_keeps_the_stable_keys_and_goes_round_as_a_measurement(rig: Rig) -> None:

@@ -83,3 +83,22 @@ def test_no_driver_is_bad_input() -> None:
     gpu.module.nvmlInit.side_effect = gpu.module.NVMLError_NotSupported
     with pytest.raises(BadInput, match="is the NVIDIA driver loaded"):
         NvmlSource(gpu.module)
+
+
+@pytest.mark.parametrize("fault", ["nvmlDeviceGetHandleByIndex", "nvmlDeviceGetTotalEnergyConsumption"])
+def test_nvml_is_given_back_where_the_gpu_is_refused(fault: str) -> None:
+    gpu = FakeGpu()
+    getattr(gpu.module, fault).side_effect = gpu.module.NVMLError_NoPermission
+    with pytest.raises(BadInput, match="NVML must reach GPU 0"):
+        NvmlSource(gpu.module)
+    gpu.module.nvmlShutdown.assert_called_once_with()
+
+
+def test_power_is_integrated_between_two_samples() -> None:
+    gpu, clock = FakeGpu(counts=False), SimulatedClock()
+    source = NvmlSource(gpu.module, clock=clock, sleep=clock.sleep)
+    gpu.power_w = 100.0
+    source.start()
+    clock.sleep(0.1)
+    gpu.power_w = 300.0
+    assert source.stop() == {"gpu-0": pytest.approx(20.0)}  # 200 W in the mean, for a tenth of a second

@@ -112,3 +112,29 @@ def test_nobody_gets_an_estimate_who_did_not_ask(tmp_path: Path) -> None:
 def test_what_is_not_there_is_bad_input(tmp_path: Path, target: str, name: str | None, rule: str) -> None:
     with pytest.raises(BadInput, match=rule):
         open_source(target, name, root=tmp_path)
+
+
+@pytest.mark.parametrize(("zone", "available"), [("intel-rapl:0", False), ("intel-rapl:1", True)])
+def test_a_counter_without_a_range_is_no_counter(tmp_path: Path, zone: str, available: bool) -> None:
+    """A package without one is refused with the reason; psys, which is not counted, is left out."""
+    write_zones(tmp_path, LAYOUTS["intel laptop"])
+    (tmp_path / "sys/class/powercap" / zone / "max_energy_range_uj").write_text("0\n")
+    found = state("rapl", tmp_path)
+    assert found.available == available
+    assert ("max_energy_range_uj must be above 0, got 0" in found.reason) == (not available)
+    assert not any("domains" in line and "psys" in line for line in found.evidence)
+
+
+def test_hidden_gpus_are_told_what_hides_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    found = state("nvml", tmp_path, nvml=FakeGpu().module)
+    assert found.reason == "GPU 0 is not among CUDA_VISIBLE_DEVICES="
+    assert "CUDA_VISIBLE_DEVICES" in found.remedy
+
+
+def test_refusals_name_the_options_of_the_command_line(tmp_path: Path) -> None:
+    write_cpuinfo(tmp_path, CPU, flags="fpu hypervisor")
+    with pytest.raises(BadInput, match=r"give tdp_w and tdp_cores .*--tdp and --tdp-cores"):
+        open_source("cpu", "estimate", root=tmp_path)
+    with pytest.raises(BadInput, match="--energy estimate in paredown profile"):
+        open_source("cpu", root=tmp_path)
