@@ -27,10 +27,13 @@ class MachineWatch:
         busy = user + nice + system + irq + soft_irq + steal
         return cls(busy, own_seconds(root), busy + idle + waiting)
 
-    def others_since(self, earlier: Self) -> float:
-        """The share of all processors that others had since then: processes, and guests of the same host."""
+    def others_since(self, earlier: Self) -> float | None:
+        """The share of all processors that others had since then: processes, and guests of the same host.
+
+        None where no time went by: some containers show a /proc/stat that does not move.
+        """
         elapsed = self.all_s - earlier.all_s
-        return max(0.0, (self.busy_s - earlier.busy_s) - (self.own_s - earlier.own_s)) / elapsed if elapsed > 0 else 0.0
+        return max(0.0, (self.busy_s - earlier.busy_s) - (self.own_s - earlier.own_s)) / elapsed if elapsed > 0 else None
 
 
 def own_seconds(root: Path = Path("/")) -> float:

@@ -12,7 +12,7 @@ would wait for itself. That raises at once (`check_free`). flock is dropped by t
 
 import fcntl
 import os
-import tempfile
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,17 +22,19 @@ from pathlib import Path
 from paredown.errors import BadInput
 
 POLL_S = 0.05
-MEASURE_TIMEOUT_S = 600.0
-SHARE_TIMEOUT_S = 6 * 3600.0  # who works waits for whole measurements, those of energy included
+_SHARED = Path("/run/lock")
+# Who measures and who works both wait for whole measurements, those of energy included.
+MEASURE_TIMEOUT_S = SHARE_TIMEOUT_S = 6 * 3600.0
 _held = threading.local()  # what this thread holds: the paths of the locks it is inside of
 
 
 def lock_path() -> Path:
-    """Where the lock lies: /run/lock where every user can write, the temporary directory otherwise (TMPDIR may be per user)."""
-    shared = Path("/run/lock")
-    if shared.is_dir() and os.access(shared, os.W_OK):
-        return shared / "paredown-measure.lock"
-    return Path(tempfile.gettempdir()) / "paredown-measure.lock"
+    """Where the lock lies, the same for every user: /run/lock where all may write, /tmp otherwise.
+
+    Not where this process may write: root may anywhere, and would take another lock than a user. TMPDIR may be per user.
+    """
+    everyone = _SHARED.is_dir() and bool(_SHARED.stat().st_mode & stat.S_IWOTH)
+    return (_SHARED if everyone else Path("/tmp")) / "paredown-measure.lock"
 
 
 def gate_path(path: Path) -> Path:
@@ -77,7 +79,7 @@ def machine_share(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[None]:
-    """Shares the machine with other work until the block ends; one unit of work, seconds at most.
+    """Shares the machine with other work until the block ends; one unit of work: an utterance, a batch, one bundle.
 
     Takes some ten microseconds where nobody measures; waits while a process measures or waits to. Raises as `machine_lock` does.
     """
@@ -124,7 +126,7 @@ def _open(path: Path) -> int:
     for flags in (os.O_RDWR, os.O_RDWR | os.O_CREAT | os.O_EXCL, os.O_RDWR, os.O_RDONLY):
         try:
             handle = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        except (FileNotFoundError, FileExistsError, PermissionError) as error:
+        except OSError as error:
             reason = error
             continue
         if flags & os.O_CREAT:

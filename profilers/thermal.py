@@ -41,10 +41,17 @@ def _temperature_c(root: Path) -> float | None:
 
 
 def _throttled(root: Path) -> int | None:
-    """Intel counts the slow-downs of each core; of a package all its cores count the same, so that is left out."""
-    counters = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/thermal_throttle/core_throttle_count")
-    counts = [count for path in counters if (count := _number(path)) is not None]
-    return sum(counts) if counts else None
+    """Intel counts the slow-downs of each core; two logical cores of one show the same count, so each physical core is taken once.
+
+    Of a package all its cores count the same, so that is left out.
+    """
+    counts: dict[tuple[str, str], int] = {}
+    for cpu in (root / "sys/devices/system/cpu").glob("cpu[0-9]*"):
+        count = _number(cpu / "thermal_throttle/core_throttle_count")
+        if count is not None:
+            package, core = (_text(cpu / "topology" / name) for name in ("physical_package_id", "core_id"))
+            counts[(package or "", core) if core is not None else ("unknown", cpu.name)] = count
+    return sum(counts.values()) if counts else None
 
 
 def _number(path: Path) -> int | None:

@@ -55,6 +55,8 @@ class Conditions:
     def warnings(self) -> tuple[str, ...]:
         """What a reader of the figures must know, a short line each; empty where all was well."""
         found = []
+        if self.loads == 1:
+            found.append("one load of each: where it lies in memory, 1 to 4 %, is not in the interval")
         if self.drift is not None and self.drift.significant:
             low, high = self.drift.ci95
             slower = "slower" if self.drift.change > 0 else "faster"

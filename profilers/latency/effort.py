@@ -40,7 +40,8 @@ class Effort:
         return -(-items * self.repeats // self.loads)
 
 
-CHEAP = Effort()  # inside the search: many candidates, the interval tells how little it is
+# Inside the search: many candidates, one load of each. Where that lies in memory (1 to 4 %) is in the ratio and not in its interval.
+CHEAP = Effort()
 # What is claimed: an interval of at most 4 %. A little less is asked for, because what decides is an estimate. Two loads of one bundle
 # differ by 1 to 4 % for as long as they live (tests/benchmarks/bench_latency.py), so it takes this many of them.
 STRICT = Effort(repeats=2, loads=12, width=0.036, seconds=120.0)

@@ -128,6 +128,9 @@ class _Session:
         block, look = 0, self._effort.loads
         most = None if self._effort.most_repeats is None else self._effort.most_repeats * self._subject.items
         while True:
+            if block and self._done >= self._subject.items and self._clock() >= deadline:  # before another load is made for nothing
+                self._look()
+                return (self._enough() if self._effort.width else None) or "time"
             if block == 0 or self._effort.loads > 1:
                 self._load()
             if self._time_block(most, deadline):

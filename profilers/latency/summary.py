@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from paredown.profilers.bootstrap import cluster_median_interval, trimmed_mean, trimmed_mean_interval
 from paredown.profilers.latency.timing import Figure, Timing
 
-P90_SAMPLES = 64  # fewer leave less than 7 runs above the 90th percentile
+P90_SAMPLES = 64  # the fewest that 90th percentiles are told of
 Doubles = NDArray[np.float64]
 Labels = NDArray[np.intp]
 

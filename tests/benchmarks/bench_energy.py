@@ -24,6 +24,8 @@ from paredown.profilers.energy.base import EnergySource, EnergyUnavailable
 from paredown.profilers.energy.meter import EnergyWindow, measure_window
 from paredown.profilers.energy.powercap import PowercapSource
 from paredown.profilers.energy.probe import open_source
+from paredown.profilers.machine_lock import machine_lock
+from paredown.profilers.pinning import pinned
 from paredown.runtime import Translator
 from paredown.runtime.audio import read_audio
 from paredown.space.configuration import Configuration
@@ -127,7 +129,8 @@ def main() -> None:
         run = make_run(folder, options.utterances)
         bars = []
         for what, source, ended in open_meters(folder):
-            windows, latency = measure_overhead(source, run, options.utterances, options.windows, options.seconds)
+            with machine_lock(), pinned(1):
+                windows, latency = measure_overhead(source, run, options.utterances, options.windows, options.seconds)
             ended.set()
             polls = sum(window.polls for window in windows) / sum(window.seconds for window in windows)
             print(f"  {what}: {polls:.3g} looks a second; latency with the meter / without: {latency}")

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import paredown.profilers.machine_lock
 from paredown.errors import BadInput
 from paredown.profilers.machine_lock import _holder, check_free, gate_path, lock_path, machine_lock, machine_share
 
@@ -225,11 +226,17 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     target = tmp_path / "precious"
     target.write_text("keep")
     (tmp_path / "lock").symlink_to(target)
-    with pytest.raises(OSError, match="symbolic"), machine_lock(0.0, tmp_path / "lock"):
+    with pytest.raises(BadInput, match="symbolic"), machine_lock(0.0, tmp_path / "lock"):
         pytest.fail("it followed a link")
     assert target.read_text() == "keep"
 
 
-def test_the_default_place_is_the_same_for_all() -> None:
-    assert lock_path().name == "paredown-measure.lock"
-    assert lock_path() == lock_path()
+@pytest.mark.parametrize(("mode", "there"), [(0o1777, True), (0o777, True), (0o755, False)])
+def test_the_default_place_is_the_same_for_root_and_for_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, there: bool
+) -> None:
+    """Root may write a folder of mode 755, users may not: both must take the other place."""
+    tmp_path.chmod(mode)
+    monkeypatch.setattr(paredown.profilers.machine_lock, "_SHARED", tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "mine"))
+    assert lock_path() == (tmp_path if there else Path("/tmp")) / "paredown-measure.lock"

@@ -47,6 +47,15 @@ def test_slow_downs_of_all_cores_are_summed(tmp_path: Path) -> None:
     assert read_thermal(tmp_path).slowed_since(before) == 5
 
 
+def test_two_logical_cores_of_one_count_once(tmp_path: Path) -> None:
+    files = {}
+    for logical, core in ((0, 0), (1, 0), (2, 1)):
+        cpu = f"sys/devices/system/cpu/cpu{logical}"
+        files |= {f"{cpu}/thermal_throttle/core_throttle_count": f"{5 + core}", f"{cpu}/topology/core_id": f"{core}"}
+        files[f"{cpu}/topology/physical_package_id"] = "0"
+    assert read_thermal(write(tmp_path, files)).throttled == 5 + 6
+
+
 def test_what_cannot_be_read_is_unknown_and_not_zero(tmp_path: Path) -> None:
     silent = read_thermal(tmp_path)
     assert silent == Thermal(None, None)

@@ -1,6 +1,7 @@
 """The timing process with real bundles: what it runs, what it reports, and that it has the machine to itself. No speed is asserted."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,14 @@ def test_a_reference_stays_loaded_for_the_next_cheap_measurement(bundle: Path, s
             assert found.fixed is None
             assert found.free.runs == 3
         assert stopwatch.alone(count_kept) == (1, 1)  # found, made
+
+
+def test_the_reference_of_a_study_stays_loaded_while_candidates_change(bundle: Path, split: Split, tmp_path: Path) -> None:
+    with Stopwatch(threads=1) as stopwatch:
+        for seed in range(6):
+            candidate = shutil.copytree(bundle, tmp_path / f"candidate{seed}")
+            stopwatch.time({REFERENCE: Timed(bundle), "candidate": Timed(candidate)}, split, CHEAP, fixed_tokens=None, seed=seed)
+        assert stopwatch.alone(count_kept) == (5, 7)  # the reference once, each candidate once
 
 
 def count_kept() -> tuple[int, int]:

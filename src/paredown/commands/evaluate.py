@@ -26,6 +26,7 @@ def add(subparsers: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Decode the split with the bundle itself and score the hypotheses."""
     from paredown.data import open_data
+    from paredown.profilers.machine_lock import machine_share
     from paredown.quality import score
     from paredown.runtime.bundle_files import read_manifest
     from paredown.trials.decoding import Decoder, Search
@@ -40,7 +41,8 @@ def run(options: argparse.Namespace) -> int:
     hypotheses = [hypothesis.text for hypothesis in found]
     if options.hypotheses:
         options.hypotheses.write_text("".join(f"{line}\n" for line in hypotheses), encoding="utf-8")
-    scores = {metric: score(metric, hypotheses, references, interval=True) for metric in EVALUATED}
+    with machine_share():  # thousands of resamples
+        scores = {metric: score(metric, hypotheses, references, interval=True) for metric in EVALUATED}
     capped = sum(hypothesis.hit_cap for hypothesis in found)
     if options.json:
         figures = {m: {"value": s.value, "ci95": s.ci95, "utterances": s.utterances, "signature": s.signature} for m, s in scores.items()}

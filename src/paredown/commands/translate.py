@@ -55,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _open(options: argparse.Namespace) -> "Translator":
+    from paredown.profilers.machine_lock import machine_share
     from paredown.runtime import Translator
 
     searching = ("beam_size", "ctc_weight", "ctc_window", "length_bonus")
@@ -65,7 +66,8 @@ def _open(options: argparse.Namespace) -> "Translator":
         if options.memory_limit > _LARGEST_LIMIT_GB:
             raise BadInput(f"--memory-limit must be at most {_LARGEST_LIMIT_GB:g} GB, got {options.memory_limit:g}")
         settings["memory_limit_bytes"] = round(options.memory_limit * 1e9)
-    return Translator.from_bundle(options.bundle, search="greedy_ctc" if options.greedy_ctc else "beam", **settings)
+    with machine_share():
+        return Translator.from_bundle(options.bundle, search="greedy_ctc" if options.greedy_ctc else "beam", **settings)
 
 
 def _translate(translator: "Translator", options: argparse.Namespace) -> Iterator[dict[str, Any]]:

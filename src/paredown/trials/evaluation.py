@@ -10,11 +10,13 @@ from paredown.profilers.energy.energy import Energy
 from paredown.profilers.energy.protocol import CHEAP as ENERGY_PROTOCOL
 from paredown.profilers.fingerprint import Fingerprint
 from paredown.profilers.latency import CHEAP, Latency
+from paredown.profilers.machine_lock import machine_share
 from paredown.profilers.measurement import Measurement
 from paredown.profilers.size import measure_size
 from paredown.quality import paired_difference, score
 from paredown.search.outcome import Outcome, Rejected
 from paredown.space.configuration import Configuration, Scheme
+from paredown.space.operations import count_parameters
 from paredown.trials.decoding import Decoder, Hypothesis
 from paredown.trials.metering import EnergyRequest, meter
 from paredown.trials.operations import macs_of_bundle
@@ -128,10 +130,11 @@ class Evaluator:
         finally:
             if not itself:
                 self._workshop.discard(configuration)
-        quality = self._quality(found, reference)
+        with machine_share():  # a thousand resamples are seconds of work
+            quality = self._quality(found, reference)
         here = self._machine.digest
         costs = [("latency_ms@cpu", replace(on_one_scale(latency, reference.latency_ms), target=here)), ("size_bytes", size)]
-        stored = float(self._workshop.foretell(configuration).stored_parameters)
+        stored = float(count_parameters(self._workshop.model.inventory(), configuration))
         costs.append(("params", Measurement(stored, "parameters")))
         costs.append(("macs", Measurement(work, "MACs", detail=(("audio_s", MACS_AUDIO_S), ("tokens", FIXED_TOKENS)))))
         if energy is not None and reference.energy_mj is not None:

@@ -10,6 +10,7 @@ On a GPU the clock is read when the work is done. onnxruntime synchronizes its s
 """
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import wait
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -81,7 +82,11 @@ class Stopwatch:
     def alone(self, job: Callable[..., Result], *arguments: Any) -> Result:
         """What `job` gives in the timing process, which has the machine to itself meanwhile."""
         with machine_lock():
-            return self._pool.submit(job, *arguments).result()
+            running = self._pool.submit(job, *arguments)
+            try:
+                return running.result()
+            finally:
+                wait([running])  # after Ctrl-C it still computes: the machine is not free before it ends
 
 
 def runner(timed: Timed, files: tuple[Path, ...], device: Device, fixed_tokens: int | None = None) -> tuple[Run, tuple[float, ...]]:
@@ -127,7 +132,7 @@ def _translator(timed: Timed, device: Device) -> "Translator":
     return Translator.from_bundle(timed.bundle, threads=device.threads, target=device.target, beam_size=timed.beam_size)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)  # the reference, a candidate and its predecessor, which goes first; with two the reference would go now and then
 def _kept(name: str, timed: Timed, device: Device, version: int) -> "Translator":
     """A translator for each name, so that two candidates of one bundle are two loads."""
     return _translator(timed, device)

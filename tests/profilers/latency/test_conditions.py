@@ -32,6 +32,10 @@ def test_each_fault_is_told(change: dict[str, object], line: str) -> None:
     assert replace(GOOD, **change).warnings == (line,)  # type: ignore[arg-type]
 
 
+def test_one_load_tells_what_its_interval_leaves_out() -> None:
+    assert replace(GOOD, loads=1).warnings == ("one load of each: where it lies in memory, 1 to 4 %, is not in the interval",)
+
+
 def test_a_large_change_that_may_be_chance_is_no_drift() -> None:
     assert not replace(GOOD, drift=Drift(0.05, (-0.01, 0.11))).drifted
 

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from paredown.profilers.latency.effort import CHEAP, STRICT, Effort
 from paredown.profilers.latency.session import Loaded, Subject, measure_latency
+from paredown.profilers.latency.warmup import Run
 from paredown.profilers.machine_load import MachineWatch
 from tests.profilers.faked_machine import Cost, Machine, measure
 
+ONE_LOAD = "one load of each: where it lies in memory, 1 to 4 %, is not in the interval"
 PAIR: dict[str, Cost] = {"base": lambda item: 20.0, "again": lambda item: 20.0}
 
 
@@ -106,6 +108,28 @@ def test_it_stops_when_the_interval_is_narrow_and_looks_only_where_blocks_have_d
     assert loads in (8, 16, 32, 64)
 
 
+class LoadsNoted(Machine):
+    """Notes the time at which each load began."""
+
+    def __init__(self) -> None:
+        super().__init__(noise=0.3, load_s=0.5)
+        self.began_s: list[float] = []
+
+    def candidate(self, name: str, cost: Cost, tokens: int = 10) -> Run:
+        self.began_s.append(self.now_s)
+        return super().candidate(name, cost, tokens)
+
+
+def test_no_block_is_loaded_when_the_time_is_spent() -> None:
+    """Wherever the limit falls: in a block, at its end or in a load, both loads of the last block began before it."""
+    for seconds in np.linspace(7.0, 10.0, 40).tolist():  # one repeat of all takes 4 s
+        machine = LoadsNoted()
+        latency = measure(machine, PAIR, 4, Effort(loads=4, width=0.001, seconds=seconds, warmup=5))["again"]
+        assert latency.conditions is not None
+        assert latency.conditions.stopped == "time"
+        assert machine.began_s[-2] < seconds
+
+
 def test_it_stops_when_the_time_is_spent() -> None:
     machine = Machine(noise=0.3, load_s=0.1)
     assert conditions_of(machine, Effort(loads=4, width=0.001, seconds=5.0, warmup=0))[0] == "time"
@@ -170,7 +194,7 @@ def test_a_machine_that_throttles_is_reported() -> None:
     assert hot.drift is not None
     assert hot.drift.change == pytest.approx(0.065, abs=0.01)  # about 10 % over all of it, two thirds of that between the thirds' middles
     assert any("slower meanwhile" in line for line in hot.warnings)
-    assert (cool.drifted, cool.warnings) == (False, ())
+    assert (cool.drifted, cool.warnings) == (False, (ONE_LOAD,))
 
 
 def test_who_else_used_the_machine_is_reported() -> None:
@@ -182,7 +206,7 @@ def test_who_else_used_the_machine_is_reported() -> None:
     assert conditions is not None
     assert (conditions.others_share, conditions.disturbed, conditions.cores) == (pytest.approx(0.1), True, (1,))
     assert conditions.seconds == pytest.approx(machine.now_s)
-    assert conditions.warnings == ("others had 10 % of the machine",)
+    assert conditions.warnings == (ONE_LOAD, "others had 10 % of the machine")
     assert json.loads(json.dumps(found["base"].to_dict()))["conditions"]["disturbed"] is True
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paredown.analysis.cache import cache_folder
+from paredown.bundle.graphs.architecture import read_architecture
 from paredown.errors import BadInput
 from paredown.runtime.seal import canonical_json
 from paredown.space.configuration import Kernel
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from paredown.models import Model
 
 # Goes up whenever the same target and model would give other costs, or when the terms or the file change.
-SCHEMA = 1
+SCHEMA = 2
 REPEATS = 10
 
 
@@ -99,7 +100,8 @@ def predictor_key(model: "Model", kernels: Sequence[Kernel], fingerprint: str, t
         "fingerprint": fingerprint,
         "threads": threads,
         "kernels": sorted(kernels),
-        "structure": asdict(read_structure(model)),
+        "architecture": asdict(read_architecture(model.config, frontend.n_mels, len(model.tokens))),
+        "repeats": REPEATS,
         "layers": {layer.path: list(layer.shape) for layer in inventory.layers},
         "vectors": dict(inventory.vectors),
         "features": [frontend.sample_rate_hz, frontend.n_fft, frontend.n_mels],

@@ -41,6 +41,9 @@ class ModelSize:
         return cls(blocks["encoder"], blocks["decoder"], units.get("encoder"), units.get("decoder"), width)
 
 
+PREDICTED: tuple[Kernel, ...] = ("fp32", "int8")
+
+
 @dataclass(frozen=True)
 class ProbePlan:
     """What to build and to time: shapes, by the name of their bundle, the runs to time, and the one that lies between any two of them."""
@@ -54,7 +57,10 @@ def plan_probes(size: ModelSize, structure: Structure, kernels: Sequence[Kernel]
     """Nine shapes a kernel around the model's own, each decoded at five beams, and the model's own shape as the reference.
 
     `most_beams`: the widest beam that a search at a fixed number of tokens takes, one below the vocabulary.
+    Raises ValueError for a kernel whose cost is not known by its name: that of nbits depends on the bit-width.
     """
+    if unknown := sorted(set(kernels) - set(PREDICTED)):
+        raise ValueError(f"latencies are predicted of kernels {' and '.join(PREDICTED)}, got {', '.join(unknown)}")
     shapes = {REFERENCE: Shape(kernels[0])}
     for kernel in kernels:
         shapes |= {shape.name: shape for shape in _shapes(size, structure, kernel)}

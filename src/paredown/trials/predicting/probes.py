@@ -90,6 +90,6 @@ def write_random(model: "Model", shape: Shape, seed: int, folder: Path, name: st
     from paredown.bundle import write_bundle
     from paredown.compress.network import compress_model
 
-    made = make_random(model, shape, seed)
     with machine_share():
+        made = make_random(model, shape, seed)
         return write_bundle(made, compress_model(made, configuration_of(made, shape)), folder / (name or shape.name))
