@@ -81,6 +81,7 @@ class GpuConditions:
     others: set[int] = field(default_factory=set)
 
     def look(self) -> None:
+        """Takes what NVML tells at this moment; what it does not tell is left out."""
         nvml, handle = self.nvml, self.handle
         for found, name, kind in (
             (self.sm_mhz, "nvmlDeviceGetClockInfo", "NVML_CLOCK_SM"),

@@ -139,7 +139,7 @@ def test_new_work_waits_behind_a_measurement_that_waits(tmp_path: Path) -> None:
 def test_a_measurement_does_not_starve_beside_work_that_never_pauses(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with process(WORK, path), process(WORK, path), process(WORK, path), machine_lock(60.0, path):
-        pass
+        assert path in paredown.profilers.machine_lock._paths()
 
 
 @pytest.mark.parametrize(("outer", "inner"), [(machine_lock, machine_lock), (machine_lock, machine_share), (machine_share, machine_lock)])

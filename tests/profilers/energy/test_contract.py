@@ -245,3 +245,6 @@ def test_the_real_source_can_be_used_twice(real: EnergySource) -> None:
     for _ in range(2):
         meter.start()
         meter.abandon()
+    meter.start()  # a meter that still ran would refuse
+    meter.abandon()
+    assert real.domains
