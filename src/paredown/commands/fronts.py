@@ -93,6 +93,7 @@ def run_front(options: argparse.Namespace) -> int:
     caption = (
         f"{len(points)} trials complete, {sum(point.on_front for point in points)} on the front. "
         "Quality is the difference to the uncompressed model; brackets hold 95 % intervals;\n"
+        "latency is of one load of each model: where it lies in memory, 1 to 4 %, is not in its interval;\n"
         "'x at fixed tokens' is latency over the uncompressed model's, both decoding the same number of tokens; tokens: mean decoded."
     )
     result = table(f"front of {spec.name}", columns, (_row(point, objectives, options.all) for point in chosen), caption)
