@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
-from paredown.space.knobs import FloatKnob, Knob
+from paredown.space.knobs import ChoiceKnob, FloatKnob, Knob
 
 
 def distributions_of(knobs: Sequence[Knob]) -> dict[str, BaseDistribution]:
@@ -15,4 +15,4 @@ def distributions_of(knobs: Sequence[Knob]) -> dict[str, BaseDistribution]:
 def _distribution(knob: Knob) -> BaseDistribution:
     if isinstance(knob, FloatKnob):
         return FloatDistribution(knob.low, knob.high, step=knob.step)
-    return IntDistribution(knob.low, knob.high)
+    return IntDistribution(knob.low, knob.high, step=knob.step if isinstance(knob, ChoiceKnob) else 1)

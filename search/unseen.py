@@ -8,7 +8,7 @@ import numpy as np
 from paredown.search.proposer import Observation, Proposer
 from paredown.search.trial import Candidate
 from paredown.space.axes.base import SearchSpace
-from paredown.space.knobs import FloatKnob, Knob
+from paredown.space.knobs import ChoiceKnob, FloatKnob, Knob
 
 ASKS = 8  # questions to the sampler; a GP takes a second for each
 DRAWS = 64  # random points of a space too large to go through
@@ -60,6 +60,8 @@ def _draw(knobs: Sequence[Knob], rng: np.random.Generator) -> Iterator[dict[str,
 
 def _grid(knob: Knob) -> list[float] | None:
     """Every value of a knob, None where it is continuous."""
+    if isinstance(knob, ChoiceKnob):
+        return [float(choice) for choice in knob.choices]
     if not isinstance(knob, FloatKnob):
         return [float(value) for value in range(knob.low, knob.high + 1)]
     if knob.low == knob.high:

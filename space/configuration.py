@@ -13,6 +13,7 @@ BLOCKS = (16, 32, 64, 128, 256)  # those of onnxruntime's MatMulNBits
 Kernel = Literal["fp32", "int8", "nbits", "fp16"]
 Granularity = Literal["channel", "tensor"]
 Method = Literal["rtn", "gptq"]
+Variant = Literal["naive", "matched"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,32 @@ class Scheme:
 
 
 @dataclass(frozen=True)
+class Input:
+    """How much of the audio the model hears; None is what the model was trained with.
+
+    `hop_samples`: between two frames, at the model's own sample rate: a longer hop gives fewer frames. `sample_rate_hz`: what audio is
+    resampled to. `variant` of a lower rate: "naive" leaves the frontend as it is, which then hears accelerated speech (the first paper's,
+    5.1); "matched" makes window, hop and mel filters for the rate, so that a frame lasts as long as before. Without another rate there
+    is one variant, "matched".
+    Source: On-device Speech Translation, Table 1.
+    """
+
+    hop_samples: int | None = None
+    sample_rate_hz: int | None = None
+    variant: Variant = "matched"
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in (("hop_samples", (1, 2**14)), ("sample_rate_hz", (1_000, 768_000))):
+            value = getattr(self, name)
+            if value is not None and (not _is_whole(value) or not least <= value <= most):
+                raise ValueError(f"{name} must be a whole number in [{least}, {most}] or null, got {value!r}")
+        if self.variant not in get_args(Variant):
+            raise ValueError(f"variant must be one of {', '.join(get_args(Variant))}, got {self.variant!r}")
+        if self.sample_rate_hz is None and self.variant != "matched":
+            raise ValueError(f"a variant goes with a sample rate, got {self.variant!r} without one")
+
+
+@dataclass(frozen=True)
 class Decode:
     """How the beam search runs. `ctc_weight`: share of the CTC's prefix scores beside the decoder's, in [0, 1]."""
 
@@ -65,6 +92,7 @@ class Decode:
 class Configuration:
     """What is done to the model.
 
+    `input`: frames and sample rate of the audio.
     `keep`: original indices of the blocks that stay, per stack ("decoder" -> (0, 1, 3)); a stack that is absent keeps all.
     `bits`: bit-width in [2, 8] of every quantized layer, by path; a layer that is absent stays in fp32.
     `sparsity`: share of a module group's weights set to zero, in [0, 1), ranked over the whole group.
@@ -77,12 +105,13 @@ class Configuration:
     sparsity: tuple[tuple[str, float], ...] = ()
     scheme: Scheme = field(default_factory=Scheme)
     decode: Decode = field(default_factory=Decode)
+    input: Input = field(default_factory=Input)
     kernels: tuple[tuple[str, Kernel], ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("keep", "bits", "sparsity", "kernels"):
             object.__setattr__(self, name, _sorted_pairs(name, getattr(self, name)))
-        for name, kind in (("scheme", Scheme), ("decode", Decode)):
+        for name, kind in (("scheme", Scheme), ("decode", Decode), ("input", Input)):
             if not isinstance(getattr(self, name), kind):
                 raise ValueError(f"{name} must be a {kind.__name__}, got {getattr(self, name)!r}")
         for path, bits in self.bits:
@@ -141,7 +170,8 @@ class Configuration:
         except (ValueError, RecursionError) as error:
             raise ValueError(f"a configuration must be JSON, got text that is none ({error})") from error
         value = _known_object("configuration", value, cls)
-        scheme, decode = (_known_object(name, value.get(name, {}), kind) for name, kind in (("scheme", Scheme), ("decode", Decode)))
+        parts = (("scheme", Scheme), ("decode", Decode), ("input", Input))
+        scheme, decode, heard = (_known_object(name, value.get(name, {}), kind) for name, kind in parts)
         keep, bits, sparsity, kernels = (_known_object(name, value.get(name, {})) for name in ("keep", "bits", "sparsity", "kernels"))
         return cls(
             keep=tuple((stack, tuple(indices) if isinstance(indices, list) else indices) for stack, indices in keep.items()),
@@ -150,6 +180,7 @@ class Configuration:
             kernels=tuple(kernels.items()),
             scheme=Scheme(**scheme),
             decode=Decode(**decode),
+            input=Input(**heard),
         )
 
     @property

@@ -53,4 +53,36 @@ class IntKnob:
         return int(value)
 
 
-Knob = FloatKnob | IntKnob
+@dataclass(frozen=True)
+class ChoiceKnob:
+    """One of several whole numbers in ascending order; between them the nearest counts (the lower one at half way)."""
+
+    integer: ClassVar[bool] = True
+    name: str
+    choices: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.choices or list(self.choices) != sorted(set(self.choices)):
+            raise ValueError(f"the choices of {self.name} must be different and ascending, got {self.choices}")
+
+    @property
+    def low(self) -> int:
+        return self.choices[0]
+
+    @property
+    def high(self) -> int:
+        return self.choices[-1]
+
+    @property
+    def step(self) -> int:
+        """The widest grid from `low` that holds every choice; 1 where there is one choice."""
+        return math.gcd(*(choice - self.low for choice in self.choices)) or 1
+
+    def checked(self, value: float) -> int:
+        """The choice nearest to the value; raises ValueError outside [low, high]."""
+        if not self.low <= value <= self.high:
+            raise ValueError(f"{self.name} must lie in [{self.low}, {self.high}], got {value}")
+        return min(self.choices, key=lambda choice: (abs(choice - value), choice))
+
+
+Knob = FloatKnob | IntKnob | ChoiceKnob

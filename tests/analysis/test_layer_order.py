@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paredown.analysis.layer_order import LayerOrder, greedy_order
+from paredown.analysis.layer_order import LayerOrder, greedy_order, middle_order
 
 
 class Table:
@@ -59,3 +59,24 @@ def test_impossible_requests_are_named() -> None:
         greedy_order(range(3), lambda _: float("nan"))
     with pytest.raises(ValueError, match="one score for each"):
         LayerOrder((1, 2), (0.5,))
+
+
+@pytest.mark.parametrize(
+    ("blocks", "protect", "minimum", "order"),
+    [
+        (6, True, 2, (2, 3, 4, 1)),  # the paper's sets, counted from 1: {3}, {3, 4}, {3, 4, 5}
+        (6, True, 3, (2, 3, 4)),
+        (6, False, 1, (2, 3, 4, 5, 1)),
+        (5, True, 2, (2, 3, 1)),
+        (2, True, 1, ()),
+        (1, False, 1, ()),
+    ],
+)
+def test_middle_removal_starts_in_the_middle(blocks: int, protect: bool, minimum: int, order: tuple[int, ...]) -> None:
+    assert middle_order(range(blocks), protect_first_last=protect, minimum=minimum) == order
+
+
+@pytest.mark.parametrize("minimum", [0, 7])
+def test_middle_removal_leaves_a_possible_number(minimum: int) -> None:
+    with pytest.raises(ValueError, match=r"blocks that stay must lie in \[1, 6\]"):
+        middle_order(range(6), minimum=minimum)

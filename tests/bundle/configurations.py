@@ -7,10 +7,11 @@ import numpy as np
 from paredown.models import Model
 from paredown.models.groups import group_parameters
 from paredown.space.axes.layers import is_kept
-from paredown.space.configuration import BLOCKS, Configuration, Decode, Kernel, Scheme
+from paredown.space.configuration import BLOCKS, Configuration, Decode, Input, Kernel, Scheme
 from paredown.space.inventory import Inventory
 
 KERNELS: Sequence[Kernel] = ("fp32", "int8", "nbits", "fp16")
+INPUTS = (Input(), Input(), Input(190), Input(None, 8_000, "matched"), Input(200, 8_000, "naive"))
 EDGES = (0.0, 1e-9, 0.05, 0.5, 0.95, 0.999999)
 
 
@@ -43,6 +44,7 @@ def random_configuration(rng: np.random.Generator, inventory: Inventory, groups:
             block=int(rng.choice(BLOCKS)),
         ),
         decode=Decode(int(rng.integers(1, 20)), round(float(rng.normal()), int(rng.integers(0, 9))), float(rng.random()) if ctc else 0.0),
+        input=INPUTS[rng.integers(len(INPUTS))],
         kernels=tuple((path, KERNELS[rng.integers(len(KERNELS))]) for path in layers if rng.random() < wild),
     )
 

@@ -121,7 +121,7 @@ def test_a_bundle_is_replaced_only_by_force(tmp_path: Path) -> None:
 
 
 def test_normalization_is_written_so_that_it_reads_back_exactly() -> None:
-    frontend = json.loads(write_frontend(shared_model()))
+    frontend = json.loads(write_frontend(shared_model(), Configuration()))
     normalize = shared_model().network.normalize
     assert frontend["n_mels"] == 40
     for name in ("mean", "std"):

@@ -7,6 +7,7 @@ import pytest
 
 from paredown.errors import BadInput
 from paredown.search.study_file import change_spec, parse_spec, read_spec, spec_schema, to_toml, write_spec
+from paredown.space.configuration import Input
 
 EXAMPLE = """
 name = "quickstart"
@@ -85,6 +86,18 @@ def test_an_estimate_of_energy_may_be_told_the_design_power() -> None:
     assert parse_spec(to_toml(spec)) == spec
 
 
+def test_input_and_decoding_are_axes() -> None:
+    extra = (
+        'input = { hop_samples = [160, 250], sample_rate_hz = [8000], variants = ["matched", "naive"] }\ndecode = { beam_size = [1, 10] }\n'
+    )
+    spec = parse_spec(EXAMPLE.replace("[objectives]", extra + "[objectives]"))
+    assert spec.space.input is not None
+    assert spec.space.input.inputs == (Input(), Input(None, 8000, "matched"), Input(None, 8000, "naive"))
+    assert spec.space.decode is not None
+    assert spec.space.decode.beam_size == (1, 10)
+    assert parse_spec(to_toml(spec)) == spec
+
+
 def test_a_study_without_size_or_latency_has_fewer_objectives() -> None:
     spec = parse_spec(
         EXAMPLE.replace("size = true", "size = false").replace('latency = ["cpu"]', "latency = []").replace('"latency@cpu" = "80 ms"', "")
@@ -101,10 +114,20 @@ def test_a_study_without_size_or_latency_has_fewer_objectives() -> None:
         ('size = "12 MB"', "sise = 3", r"unknown key 'budgets.sise'; did you mean 'size'\?"),
         ('"latency@cpu" =', '"latency@cuda" =', r"did you mean 'latency@cpu'\?"),
         ("seed = 0", "zzz = 0", r"unknown key 'search.zzz'; known keys are sampler, trials, time, seed"),
-        ("layers  ", "width  ", "axis width is not supported yet; the axes are bits, layers, sparsity"),
+        ("layers  ", "width  ", "axis width is not supported yet; the axes are bits, layers, sparsity, input, decode"),
         ("max = 0.9 }", "max = 0.9 }\nrank = { eta = [0, 1] }", "axis rank is not supported yet"),
-        ("max = 0.9 }", "max = 0.9 }\ninput = { hop_samples = [1] }", "axis input is not supported yet"),
-        ("max = 0.9 }", "max = 0.9 }\ndecode = { beam_size = [1, 2] }", "axis decode is not supported yet"),
+        ("max = 0.9 }", "max = 0.9 }\ninput = { hop_samples = [200, 160] }", r"hop_samples must be ascending, got \[200, 160\]"),
+        ("max = 0.9 }", "max = 0.9 }\ninput = { hop_samples = [160, 160] }", "hop_samples must name each choice once"),
+        ("max = 0.9 }", "max = 0.9 }\ninput = { }", "axis input needs hop_samples or sample_rate_hz, got neither"),
+        (
+            "max = 0.9 }",
+            'max = 0.9 }\ninput = { sample_rate_hz = [8000], variants = ["fast"] }',
+            "must be 'naive' or 'matched', got 'fast'",
+        ),
+        ("max = 0.9 }", "max = 0.9 }\ndecode = { }", "axis decode needs beam_size, ctc_weight or length_bonus, got none"),
+        ("max = 0.9 }", "max = 0.9 }\ndecode = { beam_size = [4, 2] }", r"beam_size must run from low to high, got \[4, 2\]"),
+        ("max = 0.9 }", "max = 0.9 }\ndecode = { beam_size = [0, 2] }", "beam size must be a whole number of at least 1, got 0"),
+        ("max = 0.9 }", "max = 0.9 }\ndecode = { ctc_weight = [0.0, 1.5] }", r"CTC weight must lie in \[0, 1\], got 1.5"),
         ("energy = []", 'energy = ["gpu"]', r"energy must be .* or \"estimate\" \(a labelled model\), got \['gpu'\]"),
         ("energy = []", "energy = true", "energy must be .*, got True"),
         ('quality = "-1.0"', '"energy@cpu" = "1 J"', "a budget on energy@cpu needs the objective energy"),

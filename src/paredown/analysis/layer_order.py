@@ -10,14 +10,32 @@ from math import isnan
 
 @dataclass(frozen=True)
 class LayerOrder:
-    """`removed`: block indices in the order of removal; `scores[i]`: the score with the first i + 1 of them gone, higher is better."""
+    """`removed`: block indices in the order of removal; `scores[i]`: the score with the first i + 1 of them gone, higher is better.
+
+    No scores where none were taken.
+    """
 
     removed: tuple[int, ...]
     scores: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if len(self.removed) != len(self.scores) or len(set(self.removed)) != len(self.removed):
+        if len(self.scores) not in (0, len(self.removed)) or len(set(self.removed)) != len(self.removed):
             raise ValueError(f"an order of removal needs one score for each of its different blocks, got {self.removed}, {self.scores}")
+
+
+def middle_order(blocks: Sequence[int], *, protect_first_last: bool = True, minimum: int = 1) -> tuple[int, ...]:
+    """The baseline of the greedy order: blocks from the middle on, towards the last one, then from the middle towards the first.
+
+    Of six blocks with the ends protected: the third, fourth, fifth, second (IWSLT 2025 paper, Tables 3, 5 and 6). Raises ValueError if
+    `minimum` is not in [1, blocks].
+    """
+    kept = tuple(sorted(blocks))
+    if not 1 <= minimum <= len(kept):
+        raise ValueError(f"blocks that stay must lie in [1, {len(kept)}], got {minimum}")
+    open_ = kept[1:-1] if protect_first_last else kept
+    middle = (len(kept) - 1) // 2 - int(protect_first_last)
+    order = (*open_[middle:], *reversed(open_[: max(0, middle)]))
+    return order[: len(kept) - minimum]
 
 
 def greedy_order(

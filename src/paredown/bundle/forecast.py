@@ -63,7 +63,6 @@ class Forecast:
         self._ranking = Ranking(state)
         self._groups = ranked_parameters(model)
         self._about = describe_model(model)
-        self._texts = {name: len(data) for name, data in render_texts(model).items()}
         self._graphs: dict[object, tuple[Mapping[str, Graph], Mapping[str, int]]] = {}
 
     def foretell(self, configuration: Configuration, calibrated_on: CalibratedOn | None = None) -> BundleForecast:
@@ -72,7 +71,7 @@ class Forecast:
         `calibrated_on`: what the calibrated method would hear. Raises BadInput where compressing or writing would, but for weights that are
         too large for half precision: those are seen when they are rounded.
         """
-        sizes = dict(self._texts)
+        sizes = {name: len(data) for name, data in render_texts(self._model, configuration).items()}
 
         def build(task: GraphTask) -> Mapping[str, Graph]:
             graphs, graph_sizes = self._remembered(task)

@@ -17,9 +17,11 @@ from paredown.errors import BadInput
 from paredown.runtime.bundle_files import FRONTEND, SCHEMA, TOKENS
 from paredown.runtime.file_check import describe_files
 from paredown.runtime.seal import canonical_json, seal
+from paredown.space.configuration import Configuration
 
 if TYPE_CHECKING:
     from paredown.models import Model
+    from paredown.models.frontend import FrontendSettings
 
 _LIBRARIES = ("numpy", "onnx", "onnxruntime", "torch", "espnet")  # what makes and checks a bundle
 
@@ -60,7 +62,7 @@ def describe_plan(model: "Model", plan: BundlePlan) -> dict[str, Any]:
         "configuration_digest": configuration.digest,
         "calibration": None if calibrated_on is None else asdict(calibrated_on),
         "parameters": {"model": model.inference_parameters, "stored": plan.stored_parameters},
-        "memory": asdict(estimate_memory(plan.architecture, plan.forms, len(keep["decoder"]), model.frontend.n_fft)),
+        "memory": asdict(estimate_memory(plan.architecture, plan.forms, len(keep["decoder"]), _frontend(model, configuration).n_fft)),
         "keep": {stack: list(indices) for stack, indices in keep.items()},
         "layers": _describe_layers(plan),
         "graphs": {name: _describe_graph(graph_file(name), graph) for name, graph in plan.graphs.items()},
@@ -82,9 +84,9 @@ def read_versions() -> dict[str, str | int]:
     return versions
 
 
-def render_texts(model: "Model") -> dict[str, bytes]:
-    """The files of a bundle that follow from the model alone, by name. Raises BadInput as `write_tokens` and `write_frontend`."""
-    return {TOKENS: write_tokens(model.tokens).encode(), FRONTEND: write_frontend(model).encode()}
+def render_texts(model: "Model", configuration: Configuration) -> dict[str, bytes]:
+    """The files of a bundle that weights do not change, by name. Raises BadInput as `write_tokens` and `write_frontend`."""
+    return {TOKENS: write_tokens(model.tokens).encode(), FRONTEND: write_frontend(model, configuration).encode()}
 
 
 def write_tokens(tokens: tuple[str, ...]) -> str:
@@ -95,12 +97,18 @@ def write_tokens(tokens: tuple[str, ...]) -> str:
     return "".join(f"{token}\n" for token in tokens)
 
 
-def write_frontend(model: "Model") -> str:
-    """`frontend.json`: settings of the log-mel features and of their normalization."""
-    settings = asdict(model.frontend)
+def write_frontend(model: "Model", configuration: Configuration) -> str:
+    """`frontend.json`: settings of the log-mel features, as the configuration's input wants them, and of their normalization."""
+    settings = asdict(_frontend(model, configuration))
     if settings.pop("normalized", False):
         raise BadInput("a bundle's frontend must not be a normalized STFT, got frontend_conf.normalized: true")
     return canonical_json(settings | {"normalize": _describe_normalization(model.network.normalize)})
+
+
+def _frontend(model: "Model", configuration: Configuration) -> "FrontendSettings":
+    from paredown.models.input_size import resize_input  # torch
+
+    return resize_input(model.frontend, configuration.input)
 
 
 def _describe_normalization(normalize: Any) -> dict[str, Any]:

@@ -44,6 +44,6 @@ def render(model: "Model", compressed: CompressedModel) -> dict[str, bytes]:
     files = {
         WEIGHTS: pack(arrange(plan, compressed, state_of(model))).data,
         **{graph_file(name): graph.serialize() for name, graph in plan.graphs.items()},
-        **render_texts(model),
+        **render_texts(model, compressed.configuration),
     }
     return files | {MANIFEST: write_manifest(model, plan, files).encode()}

@@ -1,8 +1,6 @@
-"""`paredown front`, `show` and `status`: what a study found. They only read, so a running study can be watched."""
+"""`paredown front` and `status`: what a study found. They only read, so a running study can be watched."""
 
 import argparse
-import json
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +9,6 @@ from paredown.commands.printing import add_json, console, megabytes, print_json,
 from paredown.errors import BadInput
 
 if TYPE_CHECKING:
-    from paredown.profilers.measurement import Measurement
     from paredown.search.budget import Budget
     from paredown.search.front import FrontPoint
     from paredown.search.objective import Objective
@@ -29,12 +26,6 @@ def add(subparsers: Any) -> None:
     front.add_argument("--all", action="store_true", help="every complete trial, not the front alone")
     add_json(front)
     front.set_defaults(run=run_front)
-
-    show = subparsers.add_parser("show", help="one trial: per-layer bits, blocks, sparsity, measurements")
-    show.add_argument("study", type=Path, metavar="STUDY")
-    show.add_argument("--trial", type=int, required=True, metavar="N")
-    add_json(show)
-    show.set_defaults(run=run_show)
 
     status = subparsers.add_parser("status", help="studies on this disk: state, size, best point")
     status.add_argument("folder", type=Path, nargs="?", default=Path("runs"), metavar="DIR")
@@ -132,6 +123,14 @@ def _decoded(outcome: "Outcome") -> tuple[str, str]:
     return (f"{ratio:.2f}" if isinstance(ratio, float) else "", f"{tokens:.1f}" if isinstance(tokens, float) else "")
 
 
+_KNOB_WORDS = {
+    "input.hop_samples": "hop",
+    "decode.beam_size": "beam",
+    "decode.ctc_weight": "CTC weight",
+    "decode.length_bonus": "length bonus",
+}
+
+
 def describe(trial: "Trial") -> str:
     """What a trial's configuration is, in a few words: its label if it was given, else its knobs."""
     knobs = trial.candidate.knobs
@@ -141,52 +140,10 @@ def describe(trial: "Trial") -> str:
     parts = [f"{kept.pop('bits.average'):.2f} bits"] if "bits.average" in kept else []
     parts += [f"{int(value)} {name.removeprefix('layers.')} blocks" for name, value in kept.items() if name.startswith("layers.")]
     zeros = [f"{name.removeprefix('sparsity.')} {value:.0%}" for name, value in kept.items() if name.startswith("sparsity.") and value]
+    parts += [f"{words} {kept[name]:g}" for name, words in _KNOB_WORDS.items() if name in kept]
+    heard = trial.configuration.input
+    parts += [f"{heard.sample_rate_hz} Hz {heard.variant}"] if heard.sample_rate_hz is not None else []
     return "; ".join([*parts, *(["zeros: " + ", ".join(zeros)] if zeros else [])])
-
-
-def run_show(options: argparse.Namespace) -> int:
-    """Print one trial: its measurements, then what was done to every layer."""
-    spec, trials = read_study(options.study)
-    trial = find_trial(trials, options.trial)
-    if options.json:
-        print_json(
-            {
-                "trial": trial.number,
-                "state": trial.state,
-                "label": trial.label,
-                "reason": trial.reason,
-                "seconds": trial.seconds,
-                "knobs": dict(trial.candidate.knobs or ()),
-                "measurements": {name: value.to_dict() for name, value in (trial.outcome.measurements if trial.outcome else ())},
-                "configuration": json.loads(trial.configuration.to_json()),
-            }
-        )
-        return 0
-    screen = console()
-    screen.print(f"trial {trial.number} of {spec.name}: {describe(trial)}; {trial.state}" + (f", {trial.reason}" if trial.reason else ""))
-    if trial.outcome is not None:
-        screen.print(table("measurements", ("", "value", "unit", "95 % interval", "more"), map(_figures, trial.outcome.measurements)))
-    screen.print(_layer_table(trial))
-    return 0
-
-
-def _figures(named: "tuple[str, Measurement]") -> tuple[str, ...]:
-    name, figure = named
-    unsure = "" if figure.provenance == "measured" else f" ({figure.provenance})"
-    around = f"{figure.ci95[0]:.6g} to {figure.ci95[1]:.6g}" if figure.ci95 else ""
-    more = ", ".join(f"{key} {value:.4g}" for key, value in figure.detail if isinstance(value, float) and name != "size_bytes")
-    return (name + unsure, f"{figure.value:.6g}", figure.unit, around, more)
-
-
-def _layer_table(trial: "Trial") -> Any:
-    """What was done to blocks and groups, how many layers have each bit-width, then a row for each layer."""
-    configuration = trial.configuration
-    rows = [(f"{stack} blocks kept", ", ".join(map(str, kept))) for stack, kept in configuration.keep]
-    rows += [(f"{group}: zeros", f"{share:.0%}") for group, share in configuration.sparsity]
-    widths = Counter(bits for _, bits in configuration.bits)
-    rows += [("layers at each bit-width", ", ".join(f"{count} at {bits}" for bits, count in sorted(widths.items())) or "none: fp32")]
-    rows += [(path, f"{bits} bits") for path, bits in configuration.bits]
-    return table(f"configuration {configuration.digest[:12]}", ("layer", "bits"), rows)
 
 
 def run_status(options: argparse.Namespace) -> int:

@@ -34,6 +34,7 @@ class FrontendSettings:
     normalized: bool = False
     htk: bool = False
     log_base: float | None = None
+    filter_rate_hz: int | None = None  # what the mel filters take the rate for, None: for what it is
 
 
 def read_frontend(config: Mapping[str, Any]) -> FrontendSettings:
@@ -123,7 +124,7 @@ class LogMelFrontend(torch.nn.Module):
             normalized=settings.normalized,
         )
         self.logmel = LogMel(
-            fs=settings.sample_rate_hz,
+            fs=settings.filter_rate_hz or settings.sample_rate_hz,
             n_fft=settings.n_fft,
             n_mels=settings.n_mels,
             fmin=settings.fmin_hz,

@@ -54,7 +54,10 @@ class Normalization:
 
 @dataclass(frozen=True)
 class Frontend:
-    """How a waveform becomes features; `window` None is a rectangle, `log_base` None the natural logarithm."""
+    """How a waveform becomes features; `window` None is a rectangle, `log_base` None the natural logarithm.
+
+    `filter_rate_hz`: what the mel filters take the sample rate for, None where that is what it is.
+    """
 
     sample_rate_hz: int
     n_fft: int
@@ -68,15 +71,19 @@ class Frontend:
     normalized: bool = False
     htk: bool = False
     log_base: float | None = None
+    filter_rate_hz: int | None = None
     normalize: Normalization = Normalization("none")
 
     def __post_init__(self) -> None:
         for name, (least, most) in _LENGTHS.items():
             if not is_whole(value := getattr(self, name)) or not least <= value <= most:
                 raise ValueError(f"{name} must be a whole number in [{least}, {most}], got {value!r}")
+        least, most = _LENGTHS["sample_rate_hz"]
+        if self.filter_rate_hz is not None and (not is_whole(self.filter_rate_hz) or not least <= self.filter_rate_hz <= most):
+            raise ValueError(f"filter_rate_hz must be a whole number in [{least}, {most}] or null, got {self.filter_rate_hz!r}")
         if self.win_length > self.n_fft:
             raise ValueError(f"the window ({self.win_length}) must be at most n_fft ({self.n_fft})")
-        if not (is_finite(self.fmin_hz) and is_finite(self.fmax_hz) and 0 <= self.fmin_hz < self.fmax_hz <= self.sample_rate_hz):
+        if not (is_finite(self.fmin_hz) and is_finite(self.fmax_hz) and 0 <= self.fmin_hz < self.fmax_hz <= self.heard_rate_hz):
             raise ValueError(f"mels must lie in [fmin_hz, fmax_hz] up to the rate, got {self.fmin_hz!r} and {self.fmax_hz!r}")
         if not all(isinstance(flag, bool) for flag in (self.center, self.normalized, self.htk)):
             raise ValueError(f"center, normalized and htk must be true or false, got {self.center!r}, {self.normalized!r} and {self.htk!r}")
@@ -86,6 +93,11 @@ class Frontend:
             raise ValueError(f"window must be hann, hamming, blackman, bartlett or null, got {self.window!r}")
         if self.normalize.kind == "global" and not len(self.normalize.mean) == len(self.normalize.std) == self.n_mels:
             raise ValueError(f"mean and std must have {self.n_mels} entries, got {len(self.normalize.mean)} and {len(self.normalize.std)}")
+
+    @property
+    def heard_rate_hz(self) -> int:
+        """The sample rate as the mel filters know it."""
+        return self.filter_rate_hz or self.sample_rate_hz
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -135,7 +147,7 @@ class FeatureExtractor:
         f = frontend
         scale = np.float32(f.n_fft**-0.5 if f.normalized else 1.0)
         self._window = make_window(f.window, f.win_length, f.n_fft) * scale
-        self._filters = make_mel_filters(f.sample_rate_hz, f.n_fft, f.n_mels, f.fmin_hz, f.fmax_hz, f.htk).T.copy()
+        self._filters = make_mel_filters(f.heard_rate_hz, f.n_fft, f.n_mels, f.fmin_hz, f.fmax_hz, f.htk).T.copy()
         self._mean = np.asarray(f.normalize.mean, np.float32)
         self._std = np.asarray(f.normalize.std, np.float32)
 

@@ -12,7 +12,7 @@ from paredown.errors import BadInput
 from paredown.profilers.machine_lock import machine_share
 from paredown.trials.decoding import Decoder, Search
 from paredown.trials.evaluation import spread_by_length, uncompressed
-from paredown.trials.sensitivity import Teller
+from paredown.trials.teller import Teller
 from paredown.trials.workshop import Workshop
 
 if TYPE_CHECKING:

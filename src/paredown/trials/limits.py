@@ -2,26 +2,46 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from paredown.bundle.graphs.ctc import find_ctc
 from paredown.errors import BadInput
 from paredown.search.budget import Budget
 from paredown.search.outcome import Rejected
 from paredown.search.spec import SpaceSection, StudySpec
 from paredown.space.axes.base import SearchSpace
-from paredown.space.configuration import Configuration
-from paredown.space.inventory import Inventory
+from paredown.space.configuration import Configuration, Input
 from paredown.trials.evaluation import Evaluator, Reference, energy_on_one_scale
 from paredown.trials.workshop import Workshop
 
+if TYPE_CHECKING:
+    from paredown.models import Model
 
-def check_space(section: SpaceSection, inventory: Inventory) -> None:
-    """Raises BadInput where the model has fewer blocks or other groups than the study asks for."""
-    if section.layers is not None:
-        (low, high), blocks = section.layers.decoder, dict(inventory.blocks)["decoder"]
-        least = min(2, blocks)  # the first and the last block stay
+
+def inputs_of(section: SpaceSection) -> tuple[Input, ...]:
+    """Every input that the axis can choose, the model's own among them."""
+    if section.input is None:
+        return (Input(),)
+    rates, hops = section.input.inputs or (Input(),), section.input.hop_samples
+    return (Input(), *(replace(rate, hop_samples=hop) for rate in rates for hop in hops or (None,)))
+
+
+def check_space(section: SpaceSection, model: "Model") -> None:
+    """Raises BadInput where the model has fewer blocks, other groups, no CTC or another input than the study asks for."""
+    from paredown.models.input_size import resize_input  # torch
+
+    inventory = model.inventory()
+    for heard in inputs_of(section):
+        resize_input(model.frontend, heard)
+    if section.decode is not None and section.decode.ctc_weight is not None and find_ctc(inventory) is None:
+        raise BadInput("decode.ctc_weight needs a model with a CTC over its output text, this one has none")
+    for stack, (low, high) in section.layers.ranges.items() if section.layers is not None else ():
+        blocks = dict(inventory.blocks)[stack]
+        least = min(2, blocks) if section.layers is not None and section.layers.protect else 1  # the first and the last block stay
         if not least <= low <= high <= blocks:
-            raise BadInput(f"layers.decoder must lie in [{least}, {blocks}]: the model has {blocks} decoder blocks; got [{low}, {high}]")
+            raise BadInput(f"layers.{stack} must lie in [{least}, {blocks}]: the model has {blocks} {stack} blocks; got [{low}, {high}]")
     for group in section.sparsity.groups if section.sparsity is not None else ():
         if group not in inventory.groups:
             raise BadInput(f"sparsity.groups must be groups of this model ({', '.join(inventory.groups)}), got {group}")

@@ -1,33 +1,36 @@
 """One run of a study, from its file to the last trial: load, check, analyse, build the space, measure."""
 
+import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paredown.bundle.manifest import write_frontend
 from paredown.data import PREFIX, Split, open_data
 from paredown.data.audio_check import check_audio
 from paredown.errors import BadInput
 from paredown.models import Model, load_model
 from paredown.profilers.fingerprint import read_fingerprint
 from paredown.runtime.audio_limits import find_limits
-from paredown.runtime.bundle_files import FRONTEND, read_manifest
-from paredown.runtime.features import read_frontend
+from paredown.runtime.bundle_files import read_manifest
+from paredown.runtime.features import Frontend
 from paredown.search.lock import is_held
 from paredown.search.loop import Watch, run_study
 from paredown.search.spec import StudySpec
 from paredown.search.storage import describe_difference
 from paredown.search.study import Study, read_identity, read_trials
-from paredown.space.configuration import Configuration
+from paredown.space.configuration import Configuration, Input
 from paredown.trials.calibrating import calibrate_model, calibration_digest
 from paredown.trials.decoding import Decoder
 from paredown.trials.evaluation import Evaluator, Known, uncompressed
-from paredown.trials.limits import check_budgets, check_space
+from paredown.trials.limits import check_budgets, check_space, inputs_of
 from paredown.trials.metering import EnergyRequest
-from paredown.trials.sensitivity import AnalysisSettings, Teller, analyse
+from paredown.trials.sensitivity import AnalysisSettings, analyse
 from paredown.trials.space import first_candidates, make_space
+from paredown.trials.teller import Teller
 from paredown.trials.timing import Stopwatch
 from paredown.trials.workshop import Workshop
 
@@ -63,7 +66,7 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
     energy = energy_request(spec)
     model = load_model(spec.model.path)
     inventory, reference = model.inventory(), uncompressed(model)
-    check_space(spec.space, inventory)
+    check_space(spec.space, model)
     search_split, analysis_split = split_of(spec, "search"), split_of(spec, "analysis")
     search_split.references(model.task)
     threads = spec.target.threads
@@ -80,11 +83,11 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
     tell.line(f"{spec.model.path}: {model.inference_parameters / 1e6:.1f}M parameters for inference; left out: {left_out}")
     with Decoder() as decoder, Workshop(model) as workshop, Stopwatch(threads) as stopwatch:
         for split in (search_split, analysis_split):
-            check_split(split, workshop)
+            check_split(split, workshop, inputs_of(spec.space))
         analysed = analyse(model, analysis_split, workshop, decoder, AnalysisSettings.for_space(spec.space, inventory), tell)
         if calibrated:
             workshop.calibration = calibrate_model(model, analysis_split, workshop, decoder, tell)
-        space = make_space(spec.space, inventory, analysed.analysis, reference.decode)
+        space = make_space(spec.space, inventory, analysed.analysis, model.frontend.hop_samples, reference.decode)
         metric, seed = spec.objectives.quality, spec.search.seed
         evaluate = Evaluator(workshop, decoder, stopwatch, search_split, metric, seed, machine, energy, known_costs(folder, reference))
         check_budgets(spec, space, workshop, evaluate)
@@ -110,14 +113,14 @@ def target_of(identity: Mapping[str, Any]) -> dict[str, Any]:
     return {name.removeprefix(_TARGET): value for name, value in identity.items() if name.startswith(_TARGET)}
 
 
-def check_split(split: Split, workshop: Workshop) -> None:
-    """Raises BadInput if an audio file cannot be read, or is shorter or longer than a bundle takes."""
-    bundle = workshop.build(uncompressed(workshop.model))
-    manifest = read_manifest(bundle)
-    limits = find_limits(
-        manifest.memory, read_frontend(bundle / FRONTEND), manifest.least_frames, lambda states: manifest.beam_size * states
-    )
-    check_audio(split, limits.least_samples, limits.sample_rate_hz, limits.most_samples)
+def check_split(split: Split, workshop: Workshop, inputs: Sequence[Input] = (Input(),)) -> None:
+    """Raises BadInput if an audio file cannot be read, or is shorter or longer than a bundle takes that hears one of `inputs`."""
+    model = workshop.model
+    manifest = read_manifest(workshop.build(uncompressed(model)))
+    for heard in inputs:
+        frontend = Frontend.from_json(json.loads(write_frontend(model, Configuration(input=heard))))
+        limits = find_limits(manifest.memory, frontend, manifest.least_frames, lambda states: manifest.beam_size * states)
+        check_audio(split, limits.least_samples, limits.sample_rate_hz, limits.most_samples)
 
 
 def energy_request(spec: StudySpec) -> EnergyRequest | None:

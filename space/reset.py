@@ -1,0 +1,33 @@
+"""A configuration with one axis back at the uncompressed model, all else left: what leave-one-axis-out measures."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from paredown.space.configuration import MAX_BITS, Configuration, Decode, Input, Scheme
+from paredown.space.inventory import Inventory
+
+Reset = Callable[[Configuration], Configuration]
+
+
+def reset_axes(configuration: Configuration, inventory: Inventory, decode: Decode) -> dict[str, Configuration]:
+    """For every axis that moved this configuration away from the uncompressed model, the configuration without it.
+
+    `decode`: how the uncompressed model is decoded. Blocks that come back are stored at the widest codes there are, where layers are
+    quantized at all: how a solver would have treated them it was never asked. Axes without an effect are left out.
+    """
+    rules: Mapping[str, Reset] = {
+        "bits": lambda one: replace(one, bits=(), kernels=(), scheme=Scheme(kernel="fp32")),
+        "layers": lambda one: replace(one, keep=(), bits=_with_all_layers(one, inventory)),
+        "sparsity": lambda one: replace(one, sparsity=()),
+        "input": lambda one: replace(one, input=Input()),
+        "decode": lambda one: replace(one, decode=decode),
+    }
+    without = {axis: rule(configuration) for axis, rule in rules.items()}
+    return {axis: found for axis, found in without.items() if found != configuration}
+
+
+def _with_all_layers(configuration: Configuration, inventory: Inventory) -> tuple[tuple[str, int], ...]:
+    known = configuration.bits_of
+    if not known:
+        return ()
+    return tuple((layer.path, known.get(layer.path, MAX_BITS)) for layer in inventory.layers)

@@ -1,0 +1,53 @@
+"""What each axis bought: a configuration beside itself with one axis back at the uncompressed model (first paper, Fig. 5)."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from paredown.profilers.fingerprint import read_fingerprint
+from paredown.search.outcome import Outcome
+from paredown.space.configuration import Configuration
+from paredown.space.reset import reset_axes
+from paredown.trials.calibrating import calibrate_model
+from paredown.trials.decoding import Decoder
+from paredown.trials.evaluation import Evaluator, uncompressed
+from paredown.trials.study_run import energy_request, split_of
+from paredown.trials.teller import Teller
+from paredown.trials.timing import Stopwatch
+from paredown.trials.workshop import Workshop
+
+if TYPE_CHECKING:
+    from paredown.models import Model
+    from paredown.search.spec import StudySpec
+
+
+@dataclass(frozen=True)
+class Ablated:
+    """A configuration without one axis, and what was measured of it; `axis` is "" for the configuration itself."""
+
+    axis: str
+    configuration: Configuration
+    outcome: Outcome
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"without": self.axis, "measurements": {name: figure.to_dict() for name, figure in self.outcome.measurements}}
+
+
+def ablate(spec: "StudySpec", model: "Model", configuration: Configuration, tell: Teller) -> tuple[Ablated, ...]:
+    """Measures the configuration, then itself without each of its axes, all in this run and on the search split of the study.
+
+    `tell` gets a line before each. Raises BadInput where the study's data or energy cannot be used here.
+    """
+    split, energy = split_of(spec, "search"), energy_request(spec)
+    split.references(model.task)
+    machine = read_fingerprint(spec.target.threads)
+    wanted = {"": configuration} | reset_axes(configuration, model.inventory(), uncompressed(model).decode)
+    with Decoder() as decoder, Workshop(model) as workshop, Stopwatch(spec.target.threads) as stopwatch:
+        if configuration.scheme.method == "gptq":
+            workshop.calibration = calibrate_model(model, split_of(spec, "analysis"), workshop, decoder, tell)
+        evaluate = Evaluator(workshop, decoder, stopwatch, split, spec.objectives.quality, spec.search.seed, machine, energy)
+        found = []
+        for number, (axis, one) in enumerate(wanted.items()):
+            tell.line(f"without {axis}" if axis else "the configuration itself")
+            found.append(Ablated(axis, one, evaluate(one, number)))
+    return tuple(found)

@@ -1,0 +1,49 @@
+"""Leave-one-axis-out: each axis alone goes back, and those that changed nothing are not named."""
+
+from paredown.space.configuration import Configuration, Decode, Input, Scheme
+from paredown.space.inventory import Inventory, LayerInfo
+from paredown.space.reset import reset_axes
+
+PATHS = ("encoder.encoders.0.feed_forward.w_1", "decoder.decoders.0.feed_forward.w_1", "decoder.decoders.1.feed_forward.w_1")
+INVENTORY = Inventory(
+    tuple(LayerInfo(path, f"{path.partition('.')[0]}.feed_forward", (8, 4), "linear") for path in PATHS),
+    (),
+    (("encoder", 1), ("decoder", 2)),
+)
+OWN = Decode(beam_size=10)
+WHOLE = Configuration(
+    keep=(("decoder", (1,)),),
+    bits=((PATHS[0], 3), (PATHS[2], 5)),
+    sparsity=(("encoder.feed_forward", 0.5),),
+    decode=Decode(beam_size=2),
+    input=Input(hop_samples=250),
+)
+
+
+def test_each_axis_alone_goes_back() -> None:
+    without = reset_axes(WHOLE, INVENTORY, OWN)
+    assert set(without) == {"bits", "layers", "sparsity", "input", "decode"}
+    assert without["bits"] == Configuration(
+        keep=WHOLE.keep, sparsity=WHOLE.sparsity, decode=WHOLE.decode, input=WHOLE.input, scheme=Scheme(kernel="fp32")
+    )
+    assert without["sparsity"].sparsity == ()
+    assert without["input"].input == Input()
+    assert without["decode"].decode == OWN
+    for axis, part in (("sparsity", "sparsity"), ("input", "input"), ("decode", "decode")):
+        for other in ("keep", "bits", "sparsity", "decode", "input", "scheme"):
+            assert other == part or getattr(without[axis], other) == getattr(WHOLE, other)
+
+
+def test_blocks_that_come_back_have_the_widest_codes() -> None:
+    back = reset_axes(WHOLE, INVENTORY, OWN)["layers"]
+    assert back.keep == ()
+    assert back.bits_of == {PATHS[0]: 3, PATHS[1]: 8, PATHS[2]: 5}
+
+
+def test_blocks_of_a_model_that_is_not_quantized_come_back_as_they_are() -> None:
+    plain = Configuration(keep=(("decoder", (1,)),), scheme=Scheme(kernel="fp32"), decode=OWN)
+    assert reset_axes(plain, INVENTORY, OWN) == {"layers": Configuration(scheme=Scheme(kernel="fp32"), decode=OWN)}
+
+
+def test_the_uncompressed_model_has_nothing_to_reset() -> None:
+    assert reset_axes(Configuration(scheme=Scheme(kernel="fp32"), decode=OWN), INVENTORY, OWN) == {}
