@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal, get_args
 
+from paredown.profilers.system_files import read_text
+
 Device = Literal["cpu", "cuda"]
 
 # The instruction sets that decide which int8 kernel runs and whether its products saturate (x86 without VNNI).
@@ -94,7 +96,7 @@ def read_fingerprint(threads: int, device: Device = "cpu", root: Path = Path("/"
         instructions=tuple(name for name in INSTRUCTIONS if name in flags),
         cores=_usable_cores(),
         threads=threads,
-        governor=_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        governor=read_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         turbo=_turbo(root),
         power=_power(root),
         accelerator=_accelerator(root) if device == "cuda" else None,
@@ -118,10 +120,10 @@ def _accelerator(root: Path) -> str | None:
     """Model of the first NVIDIA GPU and the driver's version, as the driver tells them without a library."""
     nvidia = root / "proc/driver/nvidia"
     for information in sorted(nvidia.glob("gpus/*/information")):
-        for line in (_text(information) or "").splitlines():
+        for line in (read_text(information) or "").splitlines():
             key, _, value = (part.strip() for part in line.partition(":"))
             if key == "Model":
-                driver = re.search(r"\b\d+\.\d+(?:\.\d+)?\b", _text(nvidia / "version") or "")
+                driver = re.search(r"\b\d+\.\d+(?:\.\d+)?\b", read_text(nvidia / "version") or "")
                 return f"{value}, driver {driver[0] if driver else 'unknown'}"
     return None
 
@@ -136,7 +138,7 @@ def _cpu(root: Path) -> tuple[str | None, frozenset[str]]:
     """Model name and instruction flags of the first processor /proc/cpuinfo lists."""
     model: str | None = None
     flags: frozenset[str] = frozenset()
-    for line in (_text(root / "proc/cpuinfo") or "").splitlines():
+    for line in (read_text(root / "proc/cpuinfo") or "").splitlines():
         key, _, value = (part.strip() for part in line.partition(":"))
         if key == "model name" and model is None:
             model = value
@@ -147,10 +149,10 @@ def _cpu(root: Path) -> tuple[str | None, frozenset[str]]:
 
 def _turbo(root: Path) -> bool | None:
     cpu = root / "sys/devices/system/cpu"
-    no_turbo = _text(cpu / "intel_pstate/no_turbo")
+    no_turbo = read_text(cpu / "intel_pstate/no_turbo")
     if no_turbo is not None:
         return no_turbo == "0"
-    boost = _text(cpu / "cpufreq/boost")
+    boost = read_text(cpu / "cpufreq/boost")
     return None if boost is None else boost == "1"
 
 
@@ -162,20 +164,12 @@ def _power(root: Path) -> str | None:
     mains: list[bool] = []
     discharging = False
     for supply in sorted(supplies.iterdir()):
-        kind = _text(supply / "type")
-        online = _text(supply / "online")
+        kind = read_text(supply / "type")
+        online = read_text(supply / "online")
         if kind in ("Mains", "USB") and online is not None:
             mains.append(online == "1")
-        elif kind == "Battery" and _text(supply / "scope") != "Device":  # a mouse has a battery too
-            discharging |= _text(supply / "status") == "Discharging"
+        elif kind == "Battery" and read_text(supply / "scope") != "Device":  # a mouse has a battery too
+            discharging |= read_text(supply / "status") == "Discharging"
     if any(mains):
         return "ac"
     return "battery" if discharging or mains else None
-
-
-def _text(path: Path) -> str | None:
-    """The stripped content of a file; None where it is missing, unreadable or empty."""
-    try:
-        return path.read_text().strip() or None
-    except OSError:
-        return None

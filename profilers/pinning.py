@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from paredown.profilers.system_files import read_text
+
 
 def choose_cores(count: int, allowed: frozenset[int], root: Path = Path("/")) -> tuple[int, ...]:
     """The `count` logical cores to pin to, ascending; siblings only where there are not so many physical cores.
@@ -78,18 +80,11 @@ def _threads() -> tuple[int, ...]:
 
 def _physical(folder: Path, core: int) -> tuple[str, str]:
     """Package and core; a core of its own where the topology cannot be read."""
-    package, number = _text(folder / "topology/physical_package_id"), _text(folder / "topology/core_id")
+    package, number = read_text(folder / "topology/physical_package_id"), read_text(folder / "topology/core_id")
     return (package, number) if package is not None and number is not None else ("unknown", str(core))
 
 
 def _fastest_khz(folder: Path) -> int:
     """0 where it is not told, which then holds for all."""
-    text = _text(folder / "cpufreq/cpuinfo_max_freq")
+    text = read_text(folder / "cpufreq/cpuinfo_max_freq")
     return int(text) if text is not None and text.isdigit() else 0
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="ascii").strip() or None
-    except OSError:
-        return None

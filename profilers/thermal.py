@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from paredown.profilers.system_files import read_text
+
 # Drivers of processor sensors: Intel, AMD, AMD by third parties, ARM boards.
 SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
 ZONES = ("x86_pkg_temp", "cpu-thermal", "cpu_thermal", "soc-thermal")
@@ -30,13 +32,13 @@ def _temperature_c(root: Path) -> float | None:
     found = [
         value
         for monitor in (root / "sys/class/hwmon").glob("hwmon*")
-        if _text(monitor / "name") in SENSORS
+        if read_text(monitor / "name") in SENSORS
         for path in monitor.glob("temp*_input")
         if (value := _number(path)) is not None
     ]
     if not found:
         zones = (root / "sys/class/thermal").glob("thermal_zone*")
-        found = [value for zone in zones if _text(zone / "type") in ZONES and (value := _number(zone / "temp")) is not None]
+        found = [value for zone in zones if read_text(zone / "type") in ZONES and (value := _number(zone / "temp")) is not None]
     return max(found) / 1000.0 if found else None
 
 
@@ -49,20 +51,13 @@ def _throttled(root: Path) -> int | None:
     for cpu in (root / "sys/devices/system/cpu").glob("cpu[0-9]*"):
         count = _number(cpu / "thermal_throttle/core_throttle_count")
         if count is not None:
-            package, core = (_text(cpu / "topology" / name) for name in ("physical_package_id", "core_id"))
+            package, core = (read_text(cpu / "topology" / name) for name in ("physical_package_id", "core_id"))
             counts[(package or "", core) if core is not None else ("unknown", cpu.name)] = count
     return sum(counts.values()) if counts else None
 
 
 def _number(path: Path) -> int | None:
     try:
-        return int(_text(path) or "")
+        return int(read_text(path) or "")
     except ValueError:
-        return None
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text().strip() or None
-    except OSError:
         return None

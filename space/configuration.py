@@ -152,6 +152,11 @@ class Configuration:
     def sparsity_of(self) -> dict[str, float]:
         return dict(self.sparsity)
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether codes are chosen by what the model hears, so that it must hear something first."""
+        return self.scheme.method == "gptq" and bool(self.bits)
+
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces; equal configurations give equal text."""
         value = asdict(self)

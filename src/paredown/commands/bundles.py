@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paredown.commands.configure import add_configuration, configuration_of
-from paredown.commands.printing import add_json, megabytes, print_json
+from paredown.commands.printing import add_budgets, add_json, megabytes, print_json
 from paredown.errors import BadInput
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ def add(subparsers: Any) -> None:
     which = export.add_mutually_exclusive_group(required=True)
     which.add_argument("--trial", type=int, metavar="N")
     which.add_argument("--pick", metavar="RULE", help="knee, smallest, fastest, frugal or best, within the budgets")
-    export.add_argument(
-        "--budget", action="append", default=[], metavar="NAME=LIMIT", help="size=12MB, latency@cpu=80ms, energy@cpu=200mJ, quality=-1.0"
-    )
+    add_budgets(export)
     _add_output(export)
     export.set_defaults(run=run_export)
 

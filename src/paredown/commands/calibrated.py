@@ -55,7 +55,7 @@ def prepare(model: "Model", configuration: Configuration, split: "Split | None",
     from paredown.trials.workshop import Workshop
 
     inventory = model.inventory()
-    calibrated, in_int8 = _is_calibrated(configuration), _is_in_int8(model, configuration)
+    calibrated, in_int8 = configuration.is_calibrated, _is_in_int8(model, configuration)
     unchecked = fixed or "no --data" if in_int8 else None
     if split is None and calibrated:
         raise BadInput("method gptq needs --data DATA, utterances that the model hears while it is calibrated; got none")
@@ -78,11 +78,7 @@ def prepare(model: "Model", configuration: Configuration, split: "Split | None",
 
 def needs_data(model: "Model", configuration: Configuration) -> bool:
     """Whether there is something to listen to data for: codes to calibrate, or layers in int8 whose activations may have outliers."""
-    return _is_calibrated(configuration) or _is_in_int8(model, configuration)
-
-
-def _is_calibrated(configuration: Configuration) -> bool:
-    return bool(configuration.bits) and configuration.scheme.method == "gptq"
+    return configuration.is_calibrated or _is_in_int8(model, configuration)
 
 
 def _is_in_int8(model: "Model", configuration: Configuration) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paredown.commands.printing import add_json, console, megabytes, print_json, table
+from paredown.commands.printing import add_budgets, add_json, console, megabytes, print_json, table
 from paredown.errors import BadInput
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 def add(subparsers: Any) -> None:
     front = subparsers.add_parser("front", help="the trials no other trial dominates, with intervals")
     front.add_argument("study", type=Path, metavar="STUDY", help="folder of the study (runs/NAME)")
-    front.add_argument(
-        "--budget", action="append", default=[], metavar="NAME=LIMIT", help="size=12MB, latency@cpu=80ms, energy@cpu=200mJ, quality=-1.0"
-    )
+    add_budgets(front)
     front.add_argument("--all", action="store_true", help="every complete trial, not the front alone")
     add_json(front)
     front.set_defaults(run=run_front)

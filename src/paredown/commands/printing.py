@@ -18,6 +18,12 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print figures as JSON instead of a table")
 
 
+def add_budgets(parser: argparse.ArgumentParser) -> None:
+    """`--budget`, which may be given several times."""
+    example = "size=12MB, latency@cpu=80ms, energy@cpu=200mJ, quality=-1.0"
+    parser.add_argument("--budget", action="append", default=[], metavar="NAME=LIMIT", help=example)
+
+
 def positive(text: str) -> int:
     """A whole number of at least 1, for argparse."""
     return _whole(text, "a count", least=1)

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paredown.commands.printing import add_json, positive, print_json
+from paredown.commands.printing import add_budgets, add_json, positive, print_json
 from paredown.errors import BadInput
 
 if TYPE_CHECKING:
@@ -18,9 +18,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--data", metavar="DIR", help="with MODEL: a folder with analysis and search splits")
     parser.add_argument("--trials", type=positive, metavar="N")
     parser.add_argument("--time", metavar="10m", help="time of the whole study, the analysis inside")
-    parser.add_argument(
-        "--budget", action="append", default=[], metavar="NAME=LIMIT", help="size=12MB, latency@cpu=80ms, energy@cpu=200mJ, quality=-1.0"
-    )
+    add_budgets(parser)
     parser.add_argument("--seed", type=int)
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder of the study (default runs/NAME)")
     add_json(parser)

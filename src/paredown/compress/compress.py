@@ -90,10 +90,9 @@ def compress(
 
 def calibration_of(configuration: Configuration, calibration: Given | None) -> Given | None:
     """The calibration that the configuration's codes are chosen with, None where they are the nearest. Raises BadInput if there is none."""
-    calibrated = configuration.scheme.method == "gptq" and bool(configuration.bits)
-    if calibrated and calibration is None:
+    if configuration.is_calibrated and calibration is None:
         raise BadInput("method gptq needs a calibration (utterances that the model hears), got none")
-    return calibration if calibrated else None
+    return calibration if configuration.is_calibrated else None
 
 
 class _Rounding:

@@ -43,7 +43,7 @@ def ablate(spec: "StudySpec", model: "Model", configuration: Configuration, tell
     machine = read_fingerprint(spec.target.threads)
     wanted = {"": configuration} | reset_axes(configuration, model.inventory(), uncompressed(model).decode)
     with Decoder() as decoder, Workshop(model) as workshop, Stopwatch(spec.target.threads) as stopwatch:
-        if configuration.scheme.method == "gptq":
+        if configuration.is_calibrated:
             workshop.calibration = calibrate_model(model, split_of(spec, "analysis"), workshop, decoder, tell)
         evaluate = Evaluator(workshop, decoder, stopwatch, split, spec.objectives.quality, spec.search.seed, machine, energy)
         found = []
