@@ -2,18 +2,24 @@
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self, TypeGuard, get_args
 
 from paredown.space.inventory import GROUPS
 
 MIN_BITS, MAX_BITS = 2, 8
+HALF_BITS = 16  # no codes: the layer is stored in half precision and computed in fp32
 _LARGEST_BONUS = 1e3  # of a token; scores are float32
 BLOCKS = (16, 32, 64, 128, 256)  # those of onnxruntime's MatMulNBits
 Kernel = Literal["fp32", "int8", "nbits", "fp16"]
 Granularity = Literal["channel", "tensor"]
 Method = Literal["rtn", "gptq"]
 Variant = Literal["naive", "matched"]
+Activations = Literal["dynamic", "static"]
+TRANSFORMATIONS = ("drop", "narrow", "factorize", "prune", "quantize")
+_BEFORE_PRUNE = ("drop", "narrow", "factorize")
+_SUPERNET = re.compile(r"supernet:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -27,20 +33,25 @@ class Scheme:
     quantized in blocks of `block`; embeddings are looked up as codes (meant for greedy decoding, and for CUDA). `kernel="fp16"`: products
     and attention in half precision, sums, normalizations and logits in fp32; layers without bits are stored in fp16 (meant for CUDA).
     `method`: how codes are chosen: "rtn" rounds every weight to the nearest, "gptq" makes up for a rounding error in the weights behind it.
+    `activations` of the int8 kernel: "dynamic" finds the range of what a layer reads at each call, "static" takes one range that was seen
+    on the analysis split.
     """
 
     granularity: Granularity = "channel"
     kernel: Kernel = "int8"
     method: Method = "rtn"
     block: int = 32
+    activations: Activations = "dynamic"
 
     def __post_init__(self) -> None:
-        choices = (("granularity", Granularity), ("kernel", Kernel), ("method", Method))
+        choices = (("granularity", Granularity), ("kernel", Kernel), ("method", Method), ("activations", Activations))
         for name, known in choices:
             if getattr(self, name) not in get_args(known):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(known))}, got {getattr(self, name)!r}")
         if not _is_whole(self.block) or self.block not in BLOCKS:
             raise ValueError(f"block must be one of {', '.join(map(str, BLOCKS))}, got {self.block!r}")
+        if self.activations == "static" and self.kernel != "int8":
+            raise ValueError(f"activations are static for kernel int8 alone, got kernel {self.kernel}")
 
 
 @dataclass(frozen=True)
@@ -94,9 +105,15 @@ class Configuration:
 
     `input`: frames and sample rate of the audio.
     `keep`: original indices of the blocks that stay, per stack ("decoder" -> (0, 1, 3)); a stack that is absent keeps all.
-    `bits`: bit-width in [2, 8] of every quantized layer, by path; a layer that is absent stays in fp32.
+    `width`: hidden units that a feed-forward keeps, by its path (`encoder.encoders.3.feed_forward_macaron`): the most important ones.
+    `heads`: indices of the heads that an attention keeps, by its path (`decoder.decoders.0.src_attn`).
+    `rank`: bottleneck of a layer of a feed-forward, by path: its matrix becomes the product of two (`path.up` after `path.down`).
+    `bits`: bit-width in [2, 8] of every quantized layer, by path, of both factors where it is factorized; 16 stores a layer in half
+    precision; a layer that is absent stays in fp32.
     `sparsity`: share of a module group's weights set to zero, in [0, 1), ranked over the whole group.
     `kernels`: layers of `bits` that another kernel than the scheme's computes, by path ("fp32" where activations have outliers).
+    `schedule`: the order of the transformations (see `check_schedule`); a first stage "supernet:DIGEST" takes the weights of the
+    supernet of that digest, whose neurons stand in the order of their importance.
     All mappings are stored as sorted tuples of pairs, so that equal configurations are equal values.
     """
 
@@ -107,16 +124,24 @@ class Configuration:
     decode: Decode = field(default_factory=Decode)
     input: Input = field(default_factory=Input)
     kernels: tuple[tuple[str, Kernel], ...] = ()
+    width: tuple[tuple[str, int], ...] = ()
+    heads: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    rank: tuple[tuple[str, int], ...] = ()
+    schedule: tuple[str, ...] = TRANSFORMATIONS
 
     def __post_init__(self) -> None:
-        for name in ("keep", "bits", "sparsity", "kernels"):
+        for name in _MAPPINGS:
             object.__setattr__(self, name, _sorted_pairs(name, getattr(self, name)))
         for name, kind in (("scheme", Scheme), ("decode", Decode), ("input", Input)):
             if not isinstance(getattr(self, name), kind):
                 raise ValueError(f"{name} must be a {kind.__name__}, got {getattr(self, name)!r}")
         for path, bits in self.bits:
-            if not _is_whole(bits) or not MIN_BITS <= bits <= MAX_BITS:
-                raise ValueError(f"bit-width must be a whole number in [{MIN_BITS}, {MAX_BITS}], got {bits!r} for {path!r}")
+            if not _is_whole(bits) or not (MIN_BITS <= bits <= MAX_BITS or bits == HALF_BITS):
+                raise ValueError(f"bit-width must be a whole number in [{MIN_BITS}, {MAX_BITS}] or {HALF_BITS}, got {bits!r} for {path!r}")
+        for what, sizes in (("hidden units of a feed-forward", self.width), ("the rank of a layer", self.rank)):
+            for path, size in sizes:
+                if not _is_whole(size) or size < 1:
+                    raise ValueError(f"{what} must be a whole number of at least 1, got {size!r} for {path!r}")
         for path, kernel in self.kernels:
             if kernel not in get_args(Kernel):
                 raise ValueError(f"a layer's kernel must be one of {', '.join(get_args(Kernel))}, got {kernel!r} for {path!r}")
@@ -128,13 +153,16 @@ class Configuration:
             if not _is_number(share) or not 0.0 <= share < 1.0:
                 raise ValueError(f"sparsity must be a number in [0, 1), got {share!r} for {group}")
         object.__setattr__(self, "sparsity", tuple((group, _one_zero(share)) for group, share in self.sparsity))
-        for stack, indices in self.keep:
+        for stack, _ in self.keep:
             if stack not in ("encoder", "decoder"):
                 raise ValueError(f"keep names a stack, encoder or decoder; got {stack!r}")
-            if not isinstance(indices, tuple) or not all(_is_whole(index) and index >= 0 for index in indices):
-                raise ValueError(f"kept blocks must be whole numbers of at least 0, got {indices!r} for {stack}")
-            if not indices or list(indices) != sorted(set(indices)):
-                raise ValueError(f"kept blocks must be distinct, ascending and at least one, got {indices} for {stack}")
+        for what, mapping in (("blocks", self.keep), ("heads", self.heads)):
+            for path, indices in mapping:
+                if not isinstance(indices, tuple) or not all(_is_whole(index) and index >= 0 for index in indices):
+                    raise ValueError(f"kept {what} must be whole numbers of at least 0, got {indices!r} for {path}")
+                if not indices or list(indices) != sorted(set(indices)):
+                    raise ValueError(f"kept {what} must be distinct, ascending and at least one, got {indices} for {path}")
+        check_schedule(self.schedule)
 
     @property
     def bits_of(self) -> dict[str, int]:
@@ -153,14 +181,32 @@ class Configuration:
         return dict(self.sparsity)
 
     @property
+    def width_of(self) -> dict[str, int]:
+        return dict(self.width)
+
+    @property
+    def heads_of(self) -> dict[str, tuple[int, ...]]:
+        return dict(self.heads)
+
+    @property
+    def rank_of(self) -> dict[str, int]:
+        return dict(self.rank)
+
+    @property
+    def supernet(self) -> str | None:
+        """Digest of the supernet whose weights it takes, None for the model's own."""
+        stage, _, digest = self.schedule[0].partition(":")
+        return digest if stage == "supernet" else None
+
+    @property
     def is_calibrated(self) -> bool:
-        """Whether codes are chosen by what the model hears, so that it must hear something first."""
-        return self.scheme.method == "gptq" and bool(self.bits)
+        """Whether codes or ranges are chosen by what the model hears, so that it must hear something first."""
+        return bool(self.bits) and (self.scheme.method == "gptq" or self.scheme.activations == "static")
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces; equal configurations give equal text."""
         value = asdict(self)
-        for name in ("keep", "bits", "sparsity", "kernels"):
+        for name in _MAPPINGS:
             value[name] = dict(getattr(self, name))
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
@@ -177,12 +223,12 @@ class Configuration:
         value = _known_object("configuration", value, cls)
         parts = (("scheme", Scheme), ("decode", Decode), ("input", Input))
         scheme, decode, heard = (_known_object(name, value.get(name, {}), kind) for name, kind in parts)
-        keep, bits, sparsity, kernels = (_known_object(name, value.get(name, {})) for name in ("keep", "bits", "sparsity", "kernels"))
+        mappings: dict[str, Any] = {
+            name: tuple((key, _frozen(entry)) for key, entry in _known_object(name, value.get(name, {})).items()) for name in _MAPPINGS
+        }
         return cls(
-            keep=tuple((stack, tuple(indices) if isinstance(indices, list) else indices) for stack, indices in keep.items()),
-            bits=tuple(bits.items()),
-            sparsity=tuple(sparsity.items()),
-            kernels=tuple(kernels.items()),
+            **mappings,
+            schedule=_frozen(value.get("schedule", TRANSFORMATIONS)),
             scheme=Scheme(**scheme),
             decode=Decode(**decode),
             input=Input(**heard),
@@ -192,6 +238,32 @@ class Configuration:
     def digest(self) -> str:
         """SHA-256 of the canonical JSON, in hex."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+_MAPPINGS = ("keep", "bits", "sparsity", "kernels", "width", "heads", "rank")
+
+
+def check_schedule(schedule: object) -> None:
+    """Raises ValueError unless every transformation stands in the schedule once, in an order that has a meaning.
+
+    "prune" comes behind "drop", "narrow" and "factorize", which decide between which weights it ranks (and factors would fill its
+    zeros), and "quantize" comes last: nothing else computes with codes. Weights of a supernet are taken first of all.
+    """
+    if not isinstance(schedule, tuple) or not all(isinstance(stage, str) for stage in schedule):
+        raise ValueError(f"schedule must be a list of stages, got {schedule!r}")
+    stages = schedule[1:] if schedule and _SUPERNET.fullmatch(schedule[0]) else schedule
+    if sorted(stages) != sorted(TRANSFORMATIONS):
+        raise ValueError(f"schedule must name each of {', '.join(TRANSFORMATIONS)} once (before them perhaps a supernet), got {schedule}")
+    if stages[-1] != "quantize":
+        raise ValueError(f"schedule must end in quantize, got {schedule}")
+    for stage in _BEFORE_PRUNE:
+        if stages.index(stage) > stages.index("prune"):
+            raise ValueError(f"schedule must have {stage} before prune, got {schedule}")
+
+
+def _frozen(value: object) -> Any:
+    """A JSON list as a tuple."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _known_object(what: str, value: object, kind: type | None = None) -> dict[str, Any]:

@@ -60,17 +60,25 @@ class LayerInfo:
 class Inventory:
     """All layers of a model's inference part, in network order, and the parameters that belong to none (norms, biases).
 
-    `blocks` gives the number of removable blocks of each stack, e.g. `(("encoder", 8), ("decoder", 6))`.
+    `blocks` gives the number of removable blocks of each stack, e.g. `(("encoder", 8), ("decoder", 6))`, `heads` that of every attention's
+    heads, by its path.
     `vectors` maps the name of every other parameter that inference needs to its size.
     """
 
     layers: tuple[LayerInfo, ...]
     vectors: tuple[tuple[str, int], ...]
     blocks: tuple[tuple[str, int], ...]
+    heads: tuple[tuple[str, int], ...] = ()
 
     @cached_property
     def by_path(self) -> dict[str, LayerInfo]:
         return {layer.path: layer for layer in self.layers}
+
+    @cached_property
+    def feed_forwards(self) -> dict[str, int]:
+        """Hidden units of every feed-forward, by its path: of what has layers `w_1` and `w_2`, in network order."""
+        hidden = {path.removesuffix(".w_1"): layer.channels for path, layer in self.by_path.items() if path.endswith(".w_1")}
+        return {path: units for path, units in hidden.items() if f"{path}.w_2" in self.by_path}
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -19,9 +19,9 @@ def analysis() -> Analysis:
 def test_what_is_stored_comes_back_to_the_bit(tmp_path: Path, analysis: Analysis) -> None:
     cache = AnalysisCache(tmp_path)
     key = cache.key("model", "data", {"utterances": 4})
-    assert cache.load(key) is None
+    assert cache.load(key, Analysis) is None
     cache.store(key, analysis)
-    found = cache.load(key)
+    found = cache.load(key, Analysis)
     assert found is not None
     assert found.kl.tobytes() == analysis.kl.tobytes()
     assert (found.paths, found.widths, found.layer_order, found.subset) == (
@@ -40,7 +40,7 @@ def test_a_damaged_file_is_not_trusted(tmp_path: Path, analysis: Analysis, damag
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes({"flip": bytes(data), "cut": bytes(data[:-20]), "empty": b""}[damage])
-    assert cache.load("k") is None
+    assert cache.load("k", Analysis) is None
 
 
 def test_the_key_follows_everything_that_determines_the_analysis(tmp_path: Path) -> None:

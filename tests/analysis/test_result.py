@@ -71,9 +71,9 @@ def test_a_damaged_file_is_refused_and_the_cache_forgets_it(kind: str, tmp_path:
     file.write_bytes(damaged(file.read_bytes())[kind])
     with pytest.raises(ValueError, match="must be as paredown wrote it"):
         Analysis.load(file)
-    assert cache.load(key) is None
+    assert cache.load(key, Analysis) is None
     cache.store(key, analysis())
-    found = cache.load(key)
+    found = cache.load(key, Analysis)
     assert found is not None
     assert same(found, analysis())
 

@@ -77,7 +77,7 @@ def test_any_json_gives_a_configuration_or_one_line(field: str, value: Any) -> N
         ({"keep": [1]}, r"keep must be a JSON object, got \[1\]"),
         ({"sparsity": None}, "sparsity must be a JSON object, got None"),
         ({"scheme": "int8"}, "scheme must be a JSON object, got 'int8'"),
-        ({"widths": {}}, "configuration has no key 'widths'; its keys are bits, decode, input, keep, kernels, scheme, sparsity"),
+        ({"widths": {}}, "configuration has no key 'widths'; its keys are bits, decode, heads, input, keep, kernels, rank, schedule, scheme, sparsity, width"),
         ({"scheme": {"block": 512}}, "block must be one of 16, 32, 64, 128, 256, got 512"),
         ({"scheme": {"block": 8}}, "block must be one of 16, 32, 64, 128, 256, got 8"),
         ({"scheme": {"block": 32.0}}, "block must be one of 16, 32, 64, 128, 256, got 32.0"),

@@ -5,9 +5,8 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self, TypeVar
 
-from paredown.analysis.result import Analysis
 from paredown.errors import BadInput
 
 # Goes up whenever the same model, data and settings would give another analysis, or when the file changes its form.
@@ -20,6 +19,18 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
         return Path(environment["PAREDOWN_CACHE"]).expanduser().absolute()
     base = Path(environment.get("XDG_CACHE_HOME", ""))
     return (base if base.is_absolute() else Path.home() / ".cache") / "paredown"  # a relative XDG path must be ignored, says the standard
+
+
+class Stored(Protocol):
+    """A result that knows its file: `load` raises FileNotFoundError or, for a damaged file, ValueError; `save` writes atomically."""
+
+    def save(self, path: Path) -> None: ...
+
+    @classmethod
+    def load(cls, path: Path) -> Self: ...
+
+
+Result = TypeVar("Result", bound=Stored)
 
 
 class AnalysisCache:
@@ -40,14 +51,14 @@ class AnalysisCache:
         parts = {"schema": SCHEMA, "model": model_digest, "data": data_digest, "settings": dict(settings)}
         return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
-    def load(self, key: str) -> Analysis | None:
-        """The analysis stored under this key, None if there is none or if its file is damaged."""
+    def load(self, key: str, kind: type[Result]) -> Result | None:
+        """The result of this kind stored under this key, None if there is none or if its file is damaged."""
         try:
-            return Analysis.load(self._path(key))
+            return kind.load(self._path(key))
         except (FileNotFoundError, ValueError):
             return None
 
-    def store(self, key: str, analysis: Analysis) -> None:
+    def store(self, key: str, analysis: Stored) -> None:
         """Keep an analysis under this key, replacing what was there; written atomically. Raises BadInput if the disk refuses."""
         try:
             analysis.save(self._path(key))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import torch
+from espnet.nets.pytorch_backend.transformer.attention import MultiHeadedAttention
 
 from paredown.models.network import Network
 from paredown.space.inventory import GROUPS, Inventory, Kind, LayerInfo
@@ -80,7 +81,8 @@ def build_inventory(network: Network) -> Inventory:
             path = name.removesuffix(".weight")
             layers.append(LayerInfo(path, find_group(path), tuple(parameter.shape), kind))
     blocks = (("encoder", len(network.encoder.encoders)), ("decoder", len(network.decoder.decoders)))
-    return Inventory(tuple(layers), tuple(vectors), blocks)
+    heads = tuple((path, module.h) for path, module in network.named_modules() if isinstance(module, MultiHeadedAttention))
+    return Inventory(tuple(layers), tuple(vectors), blocks, heads)
 
 
 def _kind(module: torch.nn.Module) -> Kind | None:

@@ -67,7 +67,7 @@ def analyse(model: Model, split: Split, workshop: Workshop, decoder: Decoder, se
         if not utterances:
             return None
         key = cache.key(model.digest, digest, {"kind": kind, "utterances": utterances, **keys})
-        found = cache.load(key)
+        found = cache.load(key, Analysis)
         tell.line(f"analysis: {kind}, " + (f"from the cache ({found.subset})" if found else f"on {min(utterances, len(split))} utterances"))
         if found is None:
             found = measure(spread_by_length(split, utterances))
