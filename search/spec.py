@@ -4,29 +4,16 @@ Human units stay as they were written, so that the study can be written back; th
 """
 
 import re
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from paredown.search.budget import Budget, make_budget
 from paredown.search.objective import Objective
 from paredown.search.sampler import SamplerName
+from paredown.search.section import Real, Section, Text, Whole
+from paredown.search.space_section import SpaceSection
 from paredown.search.units import parse_duration_s
-from paredown.space.configuration import MAX_BITS, MIN_BITS, Decode, Input, Method, Variant
-from paredown.space.inventory import GROUPS
-
-LATER = {"width", "rank"}  # axes of the design that no release searches yet
-AXES = ("bits", "layers", "sparsity", "input", "decode")
-Text = Annotated[str, Field(min_length=1)]
-Whole = Annotated[int, BeforeValidator(lambda value: _refuse_bool(value, "a whole number"))]
-Real = Annotated[float, BeforeValidator(lambda value: _refuse_bool(value, "a number"))]
-
-
-class Section(BaseModel):
-    """A table of the study file: frozen, and no key is accepted that it does not have."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
 
 class ModelSection(Section):
@@ -42,152 +29,6 @@ class DataSection(Section):
     search: Text | None = None
     test: Text | None = None
     train: Text | None = None
-
-
-class BitsAxisSpec(Section):
-    """`average`: range of the mean bit-width; `choices`: the widths a layer may have; `method`: how codes are chosen (gptq: calibrated)."""
-
-    average: tuple[float, float]
-    choices: tuple[Whole, ...] = tuple(range(MIN_BITS, MAX_BITS + 1))
-    method: Method = "rtn"
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        choices = self.choices
-        if not choices or list(choices) != sorted(set(choices)) or choices[0] < MIN_BITS or choices[-1] > MAX_BITS:
-            raise ValueError(f"choices must be ascending widths in [{MIN_BITS}, {MAX_BITS}], got {list(choices)}")
-        low, high = self.average
-        if not choices[0] <= low <= high <= choices[-1]:
-            raise ValueError(f"average bits must lie in [{choices[0]}, {choices[-1]}], low before high, got {list(self.average)}")
-        return self
-
-
-class LayersAxisSpec(Section):
-    """`decoder`, `encoder`: fewest and most blocks of a stack that stay; one that is absent stays whole.
-
-    `rule`: "greedy" removes what costs least in the metric `by`, "middle" the blocks from the middle on; `protect`: the first and the last
-    block of a stack stay.
-    """
-
-    decoder: tuple[Whole, Whole] | None = None
-    encoder: tuple[Whole, Whole] | None = None
-    rule: Literal["greedy", "middle"] = "greedy"
-    by: Literal["chrf", "chrf++", "bleu", "wer"] = "chrf"
-    protect: bool = True
-
-    @property
-    def ranges(self) -> dict[str, tuple[int, int]]:
-        """Fewest and most blocks kept of every stack that may lose some."""
-        return {stack: kept for stack in ("decoder", "encoder") if (kept := getattr(self, stack)) is not None}
-
-    @field_validator("decoder", "encoder")
-    @classmethod
-    def _check(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
-        if value is not None and not 1 <= value[0] <= value[1]:
-            raise ValueError(f"blocks kept must be at least 1, low before high, got {list(value)}")
-        return value
-
-    @model_validator(mode="after")
-    def _check_stacks(self) -> Self:
-        if not self.ranges:
-            raise ValueError("axis layers needs a range of decoder or encoder blocks, got none")
-        return self
-
-
-class SparsityAxisSpec(Section):
-    """`groups`: module groups that lose weights; `max`: the largest share each may lose."""
-
-    groups: tuple[str, ...] = Field(min_length=1)
-    max: float
-
-    @field_validator("groups")
-    @classmethod
-    def _check_groups(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for group in value:
-            if group not in GROUPS:
-                near = get_close_matches(group, GROUPS, n=1, cutoff=0.5)
-                hint = f"did you mean {near[0]!r}?" if near else f"the groups are {', '.join(GROUPS)}"
-                raise ValueError(f"a module group must be one of the model's, got {group!r}; {hint}")
-        return value
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if len(set(self.groups)) != len(self.groups):
-            raise ValueError(f"groups must name each group once, got {list(self.groups)}")
-        if not 0.0 < self.max < 1.0:
-            raise ValueError(f"max must lie between 0 and 1, got {self.max}")
-        return self
-
-
-class InputAxisSpec(Section):
-    """`hop_samples`: hop lengths to choose from, at the model's own rate; `sample_rate_hz`: lower rates beside its own, in `variants`."""
-
-    hop_samples: tuple[Annotated[Whole, Field(ge=1)], ...] = ()
-    sample_rate_hz: tuple[Annotated[Whole, Field(ge=1000)], ...] = ()
-    variants: tuple[Variant, ...] = ("matched",)
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        """Every rate and variant there is, the model's own first; empty where only the hop varies."""
-        if not self.sample_rate_hz:
-            return ()
-        rates = sorted(self.sample_rate_hz, reverse=True)
-        return (Input(), *(Input(None, rate_hz, variant) for rate_hz in rates for variant in self.variants))
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if not self.hop_samples and not self.sample_rate_hz:
-            raise ValueError("axis input needs hop_samples or sample_rate_hz, got neither")
-        for name in ("hop_samples", "sample_rate_hz", "variants"):
-            values = getattr(self, name)
-            if len(set(values)) != len(values) or (not values and name == "variants"):
-                raise ValueError(f"{name} must name each choice once, got {list(values)}")
-        if list(self.hop_samples) != sorted(self.hop_samples):
-            raise ValueError(f"hop_samples must be ascending, got {list(self.hop_samples)}")
-        return self
-
-
-class DecodeAxisSpec(Section):
-    """Ranges of how bundles are decoded; one that is absent stays as the model's kind is decoded."""
-
-    beam_size: tuple[Whole, Whole] | None = None
-    ctc_weight: tuple[float, float] | None = None
-    length_bonus: tuple[float, float] | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        given = {name: value for name in type(self).model_fields if (value := getattr(self, name)) is not None}
-        if not given:
-            raise ValueError("axis decode needs beam_size, ctc_weight or length_bonus, got none")
-        for name, (low, high) in given.items():
-            if low > high:
-                raise ValueError(f"{name} must run from low to high, got {[low, high]}")
-            for value in (low, high):
-                Decode(**{name: value})
-        return self
-
-
-class SpaceSection(Section):
-    """What may vary; an axis that is absent is off."""
-
-    bits: BitsAxisSpec | None = None
-    layers: LayersAxisSpec | None = None
-    sparsity: SparsityAxisSpec | None = None
-    input: InputAxisSpec | None = None
-    decode: DecodeAxisSpec | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_later(cls, value: Any) -> Any:
-        for name in sorted(LATER & set(value)) if isinstance(value, dict) else ():
-            raise ValueError(f"axis {name} is not supported yet; the axes are {', '.join(AXES)}")
-        return value
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if all(getattr(self, name) is None for name in AXES):
-            raise ValueError(f"a space needs at least one axis of {', '.join(AXES)}, got none")
-        return self
 
 
 class ObjectivesSection(Section):
@@ -315,10 +156,3 @@ class StudySpec(Section):
         energy = (Objective("energy_mj@cpu", "minimize", "mJ", "log"),) if self.objectives.energy else ()
         size = (Objective("size_bytes", "minimize", "bytes", "log"),) if self.objectives.size else ()
         return (Objective("quality", "maximize", points), *latency, *energy, *size)
-
-
-def _refuse_bool(value: Any, rule: str) -> Any:
-    """TOML's true is no number, though pydantic takes it for 1."""
-    if isinstance(value, bool):
-        raise ValueError(f"must be {rule}, got {str(value).lower()}")
-    return value

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from paredown.space.configuration import MAX_BITS, Configuration, Decode, Input, Scheme
+from paredown.space.configuration import MAX_BITS, TRANSFORMATIONS, Configuration, Decode, Input, Scheme
 from paredown.space.inventory import Inventory
 
 Reset = Callable[[Configuration], Configuration]
@@ -13,12 +13,17 @@ def reset_axes(configuration: Configuration, inventory: Inventory, decode: Decod
     """For every axis that moved this configuration away from the uncompressed model, the configuration without it.
 
     `decode`: how the uncompressed model is decoded. Blocks that come back are stored at the widest codes there are, where layers are
-    quantized at all: how a solver would have treated them it was never asked. Axes without an effect are left out.
+    quantized at all: how a solver would have treated them it was never asked. Without widths there is no supernet
+    either. Axes without an effect are left out.
     """
     rules: Mapping[str, Reset] = {
         "bits": lambda one: replace(one, bits=(), kernels=(), scheme=Scheme(kernel="fp32")),
         "layers": lambda one: replace(one, keep=(), bits=_with_all_layers(one, inventory)),
         "sparsity": lambda one: replace(one, sparsity=()),
+        "heads": lambda one: replace(one, heads=()),
+        "width": lambda one: replace(one, width=(), schedule=tuple(stage for stage in one.schedule if stage in TRANSFORMATIONS)),
+        "rank": lambda one: replace(one, rank=()),
+        "activations": lambda one: replace(one, scheme=replace(one.scheme, activations="dynamic")),
         "input": lambda one: replace(one, input=Input()),
         "decode": lambda one: replace(one, decode=decode),
     }

@@ -1,6 +1,8 @@
 """Leave-one-axis-out: each axis alone goes back, and those that changed nothing are not named."""
 
-from paredown.space.configuration import Configuration, Decode, Input, Scheme
+from dataclasses import fields, replace
+
+from paredown.space.configuration import TRANSFORMATIONS, Configuration, Decode, Input, Scheme
 from paredown.space.inventory import Inventory, LayerInfo
 from paredown.space.reset import reset_axes
 
@@ -17,21 +19,26 @@ WHOLE = Configuration(
     sparsity=(("encoder.feed_forward", 0.5),),
     decode=Decode(beam_size=2),
     input=Input(hop_samples=250),
+    width=((PATHS[0].removesuffix(".w_1"), 5),),
+    heads=(("encoder.encoders.0.self_attn", (1,)),),
+    rank=((PATHS[2], 3),),
+    scheme=Scheme(activations="static"),
+    schedule=("supernet:" + "0" * 64, *TRANSFORMATIONS),
 )
 
 
 def test_each_axis_alone_goes_back() -> None:
     without = reset_axes(WHOLE, INVENTORY, OWN)
-    assert set(without) == {"bits", "layers", "sparsity", "input", "decode"}
-    assert without["bits"] == Configuration(
-        keep=WHOLE.keep, sparsity=WHOLE.sparsity, decode=WHOLE.decode, input=WHOLE.input, scheme=Scheme(kernel="fp32")
-    )
+    assert set(without) == {"bits", "layers", "sparsity", "heads", "width", "rank", "activations", "input", "decode"}
+    assert without["bits"] == replace(WHOLE, bits=(), scheme=Scheme(kernel="fp32"))
+    assert without["width"] == replace(WHOLE, width=(), schedule=TRANSFORMATIONS)
+    assert without["activations"] == replace(WHOLE, scheme=Scheme())
     assert without["sparsity"].sparsity == ()
     assert without["input"].input == Input()
     assert without["decode"].decode == OWN
-    for axis, part in (("sparsity", "sparsity"), ("input", "input"), ("decode", "decode")):
-        for other in ("keep", "bits", "sparsity", "decode", "input", "scheme"):
-            assert other == part or getattr(without[axis], other) == getattr(WHOLE, other)
+    for axis in ("sparsity", "heads", "rank", "input", "decode"):
+        for other in (part.name for part in fields(Configuration)):
+            assert (getattr(without[axis], other) == getattr(WHOLE, other)) == (other != axis)
 
 
 def test_blocks_that_come_back_have_the_widest_codes() -> None:

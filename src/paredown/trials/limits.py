@@ -10,7 +10,8 @@ from paredown.bundle.graphs.ctc import find_ctc
 from paredown.errors import BadInput
 from paredown.search.budget import Budget
 from paredown.search.outcome import Rejected
-from paredown.search.spec import SpaceSection, StudySpec
+from paredown.search.space_section import SpaceSection
+from paredown.search.spec import StudySpec
 from paredown.space.axes.base import SearchSpace
 from paredown.space.configuration import Configuration, Input
 from paredown.trials.evaluation import Evaluator, Reference, energy_on_one_scale

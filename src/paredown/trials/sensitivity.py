@@ -21,7 +21,7 @@ from paredown.data import Split
 from paredown.models import Model
 from paredown.profilers.machine_lock import machine_share
 from paredown.runtime.audio import read_audio
-from paredown.search.spec import SpaceSection
+from paredown.search.space_section import SpaceSection
 from paredown.space.inventory import Inventory
 from paredown.trials.block_order import BlockOrdering, OrderRule
 from paredown.trials.decoding import Decoder

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from paredown.analysis.result import Analysis
-from paredown.search.spec import SpaceSection
+from paredown.search.space_section import SpaceSection
 from paredown.search.trial import Candidate
 from paredown.space.axes.base import Axis, SearchSpace
 from paredown.space.axes.bits import BitsAxis
