@@ -88,7 +88,8 @@ def test_any_json_gives_a_configuration_or_one_line(field: str, value: Any) -> N
         ({"scheme": "int8"}, "scheme must be a JSON object, got 'int8'"),
         (
             {"widths": {}},
-            "configuration has no key .widths.; its keys are bits, decode, heads, input, keep, kernels, rank, schedule, scheme, sparsity, width",
+            "configuration has no key 'widths'; its keys are bits, decode, heads, input, keep, kernels, "
+            "rank, schedule, scheme, sparsity, width",
         ),
         ({"scheme": {"block": 512}}, "block must be one of 16, 32, 64, 128, 256, got 512"),
         ({"scheme": {"block": 8}}, "block must be one of 16, 32, 64, 128, 256, got 8"),

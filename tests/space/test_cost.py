@@ -47,7 +47,7 @@ def test_is_what_the_packer_writes(shape: tuple[int, int], bits: int, sparsity: 
 
 
 def test_rules_are_named() -> None:
-    with pytest.raises(ValueError, match=r"bit-width must lie in \[2, 8\], got 9"):
+    with pytest.raises(ValueError, match=r"bit-width must .*, got 9"):
         layer_bytes(layer_of(2, 2), bits=9)
     with pytest.raises(ValueError, match=r"survivors must lie in \[0, 4\].*got 5"):
         layer_bytes(layer_of(2, 2), bits=4, survivors=5)

@@ -70,10 +70,15 @@ def _layer_table(trial: "Trial") -> Any:
     rows += [("hop length", f"{heard.hop_samples} samples")] if heard.hop_samples is not None else []
     rows += [("sample rate", f"{heard.sample_rate_hz} Hz, {heard.variant}")] if heard.sample_rate_hz is not None else []
     rows += [("decoding", f"beam {decode.beam_size}, CTC weight {decode.ctc_weight:g}, length bonus {decode.length_bonus:g}")]
+    rows += [("quantized activations", configuration.scheme.activations)] if configuration.bits else []
+    rows += [("weights", f"supernet {configuration.supernet[:12]}")] if configuration.supernet is not None else []
+    rows += [(path, f"{units} hidden units") for path, units in configuration.width]
+    rows += [(path, f"rank {rank}") for path, rank in configuration.rank]
+    rows += [(path, f"heads {', '.join(map(str, heads))}") for path, heads in configuration.heads]
     widths = Counter(bits for _, bits in configuration.bits)
     rows += [("layers at each bit-width", ", ".join(f"{count} at {bits}" for bits, count in sorted(widths.items())) or "none: fp32")]
     rows += [(path, f"{bits} bits") for path, bits in configuration.bits]
-    return table(f"configuration {configuration.digest[:12]}", ("layer", "bits"), rows)
+    return table(f"configuration {configuration.digest[:12]}", ("part", "what is left of it"), rows)
 
 
 def _ablate(options: argparse.Namespace) -> int:
