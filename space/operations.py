@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from math import isqrt, prod
 from typing import Literal, get_args
 
-from paredown.space.axes.layers import is_kept
 from paredown.space.configuration import Configuration, Kernel
 from paredown.space.inventory import Inventory
+from paredown.space.reduced import reduce_inventory
 
 Positions = Literal["absolute", "relative", "relative_legacy"]
 Stage = Literal["encoder", "ctc", "decoder"]
@@ -39,7 +39,10 @@ _PER_OF_STEPS: tuple[Per, ...] = ("hypothesis", "node_pair", "memory_pair")
 
 @dataclass(frozen=True)
 class Structure:
-    """What a network computes beyond its layers' shapes. `strides`: of the subsampling's convolutions; `mels`: bands of its input."""
+    """What a network computes beyond its layers' shapes. `strides`: of the subsampling's convolutions; `mels`: bands of its input.
+
+    `encoder_heads` and `decoder_heads`: of the uncompressed model, whose heads have as many units as is the model's width divided by them.
+    """
 
     mels: int
     strides: tuple[int, ...]
@@ -95,21 +98,21 @@ class Operation:
 def list_operations(
     inventory: Inventory, configuration: Configuration, structure: Structure, kernels: Mapping[str, Kernel]
 ) -> tuple[Operation, ...]:
-    """The operations of a configuration of the model. `kernels`: what computes each layer (`paredown.bundle.graphs.kernels`)."""
-    with_ctc = configuration.decode.ctc_weight > 0
-    layers = [
-        Computed(layer.path, layer.shape, kernels[layer.path])
-        for layer in inventory.layers
-        if is_kept(layer.path, configuration) and (with_ctc or layer.group != "ctc")
-    ]
-    vectors = {name: size for name, size in inventory.vectors if is_kept(name, configuration)}
-    return compute(layers, vectors, structure)
+    """The operations of a configuration of the model. `kernels`: what computes each layer or factor (`paredown.bundle.graphs.kernels`).
+
+    Raises ValueError like `paredown.space.reduced.check_reductions`.
+    """
+    with_ctc, reduced = configuration.decode.ctc_weight > 0, reduce_inventory(inventory, configuration)
+    layers = [Computed(layer.path, layer.shape, kernels[layer.path]) for layer in reduced.layers if with_ctc or layer.group != "ctc"]
+    return compute(layers, dict(reduced.vectors), structure)
 
 
 def count_parameters(inventory: Inventory, configuration: Configuration) -> int:
-    """Parameters that a configuration's bundle stores: those of kept blocks, batch norms folded into the convolutions before them."""
-    layers = sum(layer.weights for layer in inventory.layers if is_kept(layer.path, configuration))
-    return layers + sum(size for name, size in inventory.vectors if is_kept(name, configuration) and not _is_batch_norm(name))
+    """Parameters that a configuration's bundle stores: what dropping, narrowing and factorizing leave, batch norms folded into the
+    convolutions before them. Raises ValueError like `paredown.space.reduced.check_reductions`.
+    """
+    reduced = reduce_inventory(inventory, configuration)
+    return reduced.parameters - sum(size for name, size in reduced.vectors if _is_batch_norm(name))
 
 
 def compute(layers: Sequence[Computed], vectors: Mapping[str, int], structure: Structure) -> tuple[Operation, ...]:
@@ -151,12 +154,13 @@ def _of_layer(layer: Computed) -> Operation:
 
 def _of_attention(query: Computed, structure: Structure) -> Iterator[Operation]:
     """Scores, softmax and weighted values of the attention that a layer `linear_q` belongs to."""
-    path, width = query.path.removesuffix(".linear_q"), query.shape[0]
+    path, (width, model_width) = query.path.removesuffix(".linear_q"), query.shape
     pair: Per = "state_pair"
-    heads = structure.encoder_heads
+    all_heads = structure.encoder_heads
     if path.startswith("decoder."):
-        pair, heads = ("memory_pair" if path.endswith(".src_attn") else "node_pair"), structure.decoder_heads
-    elif structure.positions != "absolute":
+        pair, all_heads = ("memory_pair" if path.endswith(".src_attn") else "node_pair"), structure.decoder_heads
+    heads = width * all_heads // model_width
+    if pair == "state_pair" and structure.positions != "absolute":
         yield _unweighted(path, "position_scores", "position_pair", width, heads, macs=width)
     yield _unweighted(path, "scores", pair, width, heads, macs=width)
     yield _unweighted(path, "softmax", pair, heads, heads)

@@ -65,6 +65,19 @@ def original_path(path: str) -> str:
     return stem if last in FACTORS and stem.endswith((".w_1", ".w_2")) else path
 
 
+def parts_of(path: str, configuration: Configuration) -> tuple[str, ...]:
+    """The layers of the compressed model that a layer of the model becomes: itself or its two factors; none in a dropped block."""
+    if not is_kept(path, configuration):
+        return ()
+    return tuple(f"{path}.{factor}" for factor in FACTORS) if path in configuration.rank_of else (path,)
+
+
+def bias_name(path: str) -> str:
+    """The name that the bias of a layer of the compressed model has: behind two factors stands that of the layer they were made of."""
+    original = original_path(path)
+    return f"{original}.bias" if path == f"{original}.up" else f"{path}.bias"
+
+
 def _reduced(layer: LayerInfo, inventory: Inventory, configuration: Configuration) -> Iterator[LayerInfo]:
     layer = _narrowed(layer, inventory, configuration)
     rank = configuration.rank_of.get(layer.path)

@@ -8,11 +8,12 @@ best allocation known is dropped, so the answer stays exact. Sizes may be in any
 not grow with the width.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from paredown.space.problem import Allocation, Problem
 from paredown.space.relaxation import Choices, Floats, Integers, Relaxation
 
 # Partial sums that the first sweep keeps, and how much wider each next sweep is. A narrow sweep is quick and finds a good
@@ -22,15 +23,6 @@ _FIRST_LIMIT, _WIDENING = 256, 16
 _ROUNDING = 1e-12
 
 
-@dataclass(frozen=True)
-class Allocation:
-    """`choice[i]` is the column taken in row i; `size` is in the unit of the sizes that were given."""
-
-    choice: tuple[int, ...]
-    sensitivity: float
-    size: int
-
-
 def solve(sensitivity: Floats, sizes: Integers, budget: int) -> Allocation:
     """The allocation of least summed sensitivity whose summed size is at most `budget`.
 
@@ -38,46 +30,9 @@ def solve(sensitivity: Floats, sizes: Integers, budget: int) -> Allocation:
     good allocations the smallest is taken. Raises ValueError on a malformed table, and on a budget that no allocation meets,
     saying the smallest size that one has.
     """
-    costs, weights = _checked(sensitivity, sizes)
-    if not len(costs):
-        return Allocation((), 0.0, 0)
-    least = weights.min(axis=1)
-    if budget < least.sum():
-        raise ValueError(f"the budget must be at least {least.sum()}, the smallest reachable size, got {budget}")
-    growth = weights - least[:, None]
-    unit = max(1, int(np.gcd.reduce(growth, axis=None)))
-    columns = np.arange(weights.shape[1])
-    layers = [Choices.of(size // unit, cost, columns) for size, cost in zip(growth, costs, strict=True)]
-    chosen = _Search(layers, (int(budget) - int(least.sum())) // unit).run()
-    rows = np.arange(len(costs))
-    return Allocation(tuple(chosen), float(costs[rows, chosen].sum()), int(weights[rows, chosen].sum()))
-
-
-def frontier(sensitivity: Floats, sizes: Integers, budgets: Iterable[int]) -> tuple[Allocation, ...]:
-    """The points of the Pareto frontier of (size, sensitivity) that answer these budgets, by growing size, each of them exact.
-
-    Arguments and errors as in `solve`; budgets that have the same answer give one point.
-    """
-    points: list[Allocation] = []
-    for budget in sorted(set(budgets)):
-        point = solve(sensitivity, sizes, budget)
-        if not points or point.sensitivity < points[-1].sensitivity:
-            points.append(point)
-    return tuple(points)
-
-
-def _checked(sensitivity: Floats, sizes: Integers) -> tuple[Floats, Integers]:
-    costs, weights = np.asarray(sensitivity, dtype=np.float64), np.asarray(sizes)
-    if costs.ndim != 2 or costs.shape != weights.shape or not costs.shape[1]:
-        raise ValueError(f"sensitivities and sizes must be tables of one shape [layers, widths], got {costs.shape} and {weights.shape}")
-    if not np.issubdtype(weights.dtype, np.integer):
-        raise ValueError(f"sizes must be integers, got {weights.dtype}")
-    if weights.size and weights.min() < 0:
-        raise ValueError(f"sizes must not be negative, got {weights.min()}")
-    sound = np.isfinite(costs) & (costs >= 0)
-    if not sound.all():
-        raise ValueError(f"sensitivities must be finite and not negative, got {costs[~sound].flat[0]}")
-    return costs, weights.astype(np.int64)
+    problem = Problem.of(sensitivity, sizes)
+    room = problem.room(budget)
+    return problem.allocation(_Search(problem.choices(), room).run() if len(problem.costs) else ())
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,13 @@ def test_asks_for_every_candidate_once_a_round_and_says_so() -> None:
     assert calls == [(done, 9) for done in range(1, 10)]
 
 
+def test_is_told_what_stays_before_every_round() -> None:
+    table, settled = Table(5, 0, 1000), []
+    order = greedy_order(range(5), table, settle=settled.append)
+    stays = [tuple(block for block in range(5) if block not in order.removed[:gone]) for gone in range(len(order.removed))]
+    assert settled == stays
+
+
 def test_keeps_the_indices_it_is_given() -> None:
     order = greedy_order((2, 3, 5, 9), lambda kept: float(sum(kept)))
     assert order == LayerOrder((3, 5), (16.0, 11.0))

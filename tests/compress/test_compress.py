@@ -132,7 +132,7 @@ def test_with_kernel_fp16_what_is_not_quantized_has_the_numbers_of_half_precisio
         assert tensor.dtype == np.float32
         assert np.array_equal(tensor, plain.tensors[name].astype(np.float16))
     state = weights() | {"decoder.output_layer.bias": np.full(9, -7e4, np.float32)}
-    with pytest.raises(BadInput, match=r"fp16 takes weights of at most 65504, got 7e\+04 in decoder.output_layer.bias"):
+    with pytest.raises(BadInput, match=r"half precision takes weights of at most 65504, got 7e\+04 in decoder.output_layer.bias"):
         compress(state, INVENTORY, GROUPS, Configuration(scheme=Scheme(kernel="fp16")))
 
 

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import block_diag, csr_array
 
-from paredown.space.solver import frontier, solve
+from paredown.space.solver import solve
 
 BITS = np.arange(2, 9)
 # Both sides add the same positive float64 numbers in another order: a few hundred roundings of 1e-16.
@@ -82,21 +82,6 @@ def test_equals_highs_on_larger_instances(seed: int) -> None:
     # HiGHS scales its rows, so its feasibility tolerance of 1e-6 allows relative errors of about that size in neither sum here;
     # both are recomputed from the chosen columns.
     assert solve(costs, sizes, budget).sensitivity == pytest.approx(solve_by_highs(costs, sizes, budget), rel=1e-9)
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_frontier_over_all_budgets_is_the_pareto_frontier(seed: int) -> None:
-    costs, sizes, _ = random_instance(np.random.default_rng(500 + seed))
-    costs, sizes = costs[:4], sizes[:4]
-    total_cost, total_size = every_allocation(costs, sizes)
-    expected = []
-    for size in np.unique(total_size):
-        cheapest = total_cost[total_size == size].min()
-        if not expected or cheapest < expected[-1][1] * (1 - SAME):
-            expected.append((int(size), cheapest))
-    points = frontier(costs, sizes, np.unique(total_size).tolist())
-    assert [point.size for point in points] == [size for size, _ in expected]
-    assert [point.sensitivity for point in points] == pytest.approx([cost for _, cost in expected], rel=SAME)
 
 
 @given(

@@ -45,13 +45,14 @@ def greedy_order(
     protect_first_last: bool = True,
     minimum: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    settle: Callable[[tuple[int, ...]], None] | None = None,
 ) -> LayerOrder:
     """The greedy order of removal of these blocks, down to `minimum` that stay, or to the two protected ones.
 
     `score` is given the blocks that are kept, ascending, and says how good the model is with them alone (chrF); higher is better, of
     equal candidates the lowest index goes. Removing the first or the last block substantially degrades a model (3.3), so they are no
-    candidates unless `protect_first_last` is off. `progress(done, total)` counts calls of `score`. Raises ValueError if `minimum` is
-    not in [1, blocks], or if a score is no number.
+    candidates unless `protect_first_last` is off. `progress(done, total)` counts calls of `score`; `settle` is told the blocks that stay,
+    each time before single ones are left out of them. Raises ValueError if `minimum` is not in [1, blocks], or if a score is no number.
     """
     kept = tuple(sorted(blocks))
     if not 1 <= minimum <= len(kept):
@@ -61,6 +62,8 @@ def greedy_order(
     total = sum(len(kept) - len(protected) - already for already in range(rounds))
     removed, scores, done = [], [], 0
     for _ in range(rounds):
+        if settle is not None:
+            settle(kept)
         found: dict[int, float] = {}
         for candidate in (block for block in kept if block not in protected):
             found[candidate] = score(tuple(block for block in kept if block != candidate))

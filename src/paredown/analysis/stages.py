@@ -55,11 +55,11 @@ def trace(network: Network, sample: Sample, sos: int) -> Trace:
     tokens = torch.tensor([[sos, *sample.tokens]])
     encoder_states = [embed_features(network, features)]
     for block in network.encoder.encoders:
-        encoder_states.append(_encoder_block(block, encoder_states[-1]))
+        encoder_states.append(encoder_block(block, encoder_states[-1]))
     memory = finish_encoder(network, encoder_states[-1])
     decoder_states = [network.decoder.embed(tokens)]
     for block in network.decoder.decoders:
-        decoder_states.append(_decoder_block(block, decoder_states[-1], memory))
+        decoder_states.append(decoder_block(block, decoder_states[-1], memory))
     return Trace(features, tokens, tuple(encoder_states), memory, tuple(decoder_states))
 
 
@@ -71,7 +71,7 @@ def embed_features(network: Network, features: Tensor) -> EncoderState:
 def encode_from(network: Network, block: int, state: EncoderState) -> Tensor:
     """The state that enters an encoder block -> the encoder's output [batch, steps, width]."""
     for module in network.encoder.encoders[block:]:
-        state = _encoder_block(module, state)
+        state = encoder_block(module, state)
     return finish_encoder(network, state)
 
 
@@ -85,7 +85,7 @@ def finish_encoder(network: Network, state: EncoderState) -> Tensor:
 def decode_from(network: Network, block: int, state: Tensor, memory: Tensor) -> Tensor:
     """The state that enters a decoder block -> logits [batch, positions, tokens]."""
     for module in network.decoder.decoders[block:]:
-        state = _decoder_block(module, state, memory)
+        state = decoder_block(module, state, memory)
     after_norm = getattr(network.decoder, "after_norm", None)
     return cast(Tensor, network.decoder.output_layer(state if after_norm is None else after_norm(state)))
 
@@ -101,10 +101,12 @@ def place_of(network: Network, path: str) -> tuple[Part, int | None]:
     return cast(Part, part), len(network.decoder.decoders) if path == "decoder.output_layer" else None
 
 
-def _encoder_block(block: torch.nn.Module, state: EncoderState) -> EncoderState:
+def encoder_block(block: torch.nn.Module, state: EncoderState) -> EncoderState:
+    """The state behind one encoder block."""
     return cast(EncoderState, block(state, None)[0])
 
 
-def _decoder_block(block: torch.nn.Module, state: Tensor, memory: Tensor) -> Tensor:
+def decoder_block(block: torch.nn.Module, state: Tensor, memory: Tensor) -> Tensor:
+    """The state [batch, positions, width] behind one decoder block; each position attends to those before it."""
     causal = subsequent_mask(state.size(1))[None]
     return cast(Tensor, block(state, causal, memory, None)[0])

@@ -1,7 +1,8 @@
 """A compressed model as an ESPnet checkpoint folder, for more training: config, weights, tokenizers, statistics.
 
-The weights are what the compressed ones stand for, in float32: codes times scales, pruned weights as zeros (nothing keeps them zero in
-training). Dropped blocks are gone and the others counted anew. What only training uses (a source CTC, extra decoders) is that of the
+The weights are what the compressed ones stand for, in float32: codes times scales, pruned weights as zeros, and zeros where hidden units
+and heads are gone, the product where a matrix was factorized (ESPnet has one width and one number of heads a stack; nothing keeps zeros
+and ranks in training). Dropped blocks are gone and the others counted anew. What only training uses (a source CTC, extra decoders) is that of the
 original checkpoint. File names in the config are relative to the folder.
 """
 
@@ -68,12 +69,12 @@ def render_espnet(model: "Model", compressed: CompressedModel) -> dict[str, byte
 
 def gather_state(model: "Model", compressed: CompressedModel) -> dict[str, "Tensor"]:
     """Every tensor of the checkpoint by name: those of the compressed network, and those of the original that inference leaves out."""
-    from paredown.compress.network import dense_network
+    from paredown.compress.network import padded_network
     from paredown.models.locate import locate_weights
     from paredown.models.weights import read_weights
 
     known = model.network.state_dict()
-    state = {name: value.detach().clone() for name, value in dense_network(model, compressed).state_dict().items()}
+    state = {name: value.detach().clone() for name, value in padded_network(model, compressed).state_dict().items()}
     rest = read_weights(locate_weights(model.path))
     return state | {name: value.clone() for name, value in rest.items() if name not in known}
 

@@ -62,10 +62,10 @@ class _Filling:
             self._rename(shaped(entry, self._join(entry)), entry.name)
 
     def _gains(self, entry: Initializer) -> bool:
-        """Whether the codes weigh less than the weight that they become."""
+        """Whether the codes, or the numbers of half precision, weigh less than the weight that they become."""
         records = [self.records[name] for name in entry.tensors]
         if all(record.kind in FLOATS for record in records):
-            return False
+            return entry.form.startswith("float") and any(record.kind == "half" and len(record.shape) > 1 for record in records)
         width = {"codes": 8, "codes_transposed": 8, "nbits4": 4, "nbits8": 8}.get(entry.form, 32)
         return any(record.kind == "sparse" or record.bits != width for record in records)
 
@@ -116,8 +116,11 @@ class _Filling:
     def _dequantize(self, name: str, factor: float) -> str:
         """A tensor as float32: as stored, or codes times scales; then times the factor. In the order in which the runtime multiplies."""
         record = self.records[name]
-        if record.kind in FLOATS:
+        if record.kind == "raw":
             return self._constant(self.weights.values(name) * np.float32(factor), np.float32, f"{name}*{factor}")
+        if record.kind == "half":
+            numbers = self._cast(self._constant(self.weights.values(name), np.float16, f"{name}.half"), TensorProto.FLOAT)
+            return numbers if factor == 1.0 else self._node("Mul", [numbers, self._constant(factor, np.float32)])
         scales = self.weights.scales(name).reshape(-1, *[1] * (len(record.shape) - 1))
         values = self._node("Mul", [self._cast(self._code(name), TensorProto.FLOAT), self._constant(scales, np.float32, f"{name}.scales")])
         return values if factor == 1.0 else self._node("Mul", [values, self._constant(factor, np.float32)])

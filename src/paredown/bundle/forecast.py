@@ -6,23 +6,56 @@ weights, so their bytes depend on shapes and kernels alone; digests in the manif
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 from paredown.bundle.graphs.graph import Graph
 from paredown.bundle.manifest import describe_model, describe_plan, graph_file, read_model_architecture, render_texts
 from paredown.bundle.plan import BundlePlan, GraphTask, Outline, check_decode, plan_bundle
 from paredown.bundle.tensor_form import TensorForm, count_bytes
-from paredown.compress.compress import CalibratedOn, calibration_of, check_names, resolve_keep
+from paredown.compress.compress import CalibratedOn, calibration_of, check_names, ranked_parts, resolve_keep
+from paredown.compress.memo import Memo
 from paredown.compress.ranking import Ranking
+from paredown.compress.stages import Reduction, reduced_by
+from paredown.compress.tensors import Array
 from paredown.runtime.bundle_files import MANIFEST, WEIGHTS, TensorRecord
 from paredown.runtime.file_check import describe_files
 from paredown.runtime.seal import DIGEST, canonical_json
-from paredown.space.axes.layers import is_kept
-from paredown.space.configuration import Configuration
+from paredown.space.configuration import HALF_BITS, Configuration
+from paredown.space.inventory import Inventory
+from paredown.space.reduced import original_path, reduce_inventory
 
 if TYPE_CHECKING:
     from paredown.models import Model
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """A parameter of the compressed model. `variant`: what its numbers depend on; `configuration`: one of those that give them."""
+
+    name: str
+    variant: tuple[Any, ...]
+    configuration: Configuration | None = field(compare=False)
+    stored_order: bool = field(compare=False)
+
+
+class _ReducedState:
+    """The parameters of a model in all the shapes that narrowing and factorizing give them."""
+
+    def __init__(self, state: Mapping[str, Array], inventory: Inventory) -> None:
+        self._state, self._inventory = state, inventory
+        self._memo: Memo = {}
+
+    def __getitem__(self, numbers: _Numbers, /) -> Array:
+        if numbers.configuration is None:
+            return self._state[numbers.name]
+        path = original_path(numbers.name.removesuffix(".weight"))
+        original = f"{path}.weight" if numbers.name.endswith(".weight") else numbers.name
+        modules = (path.rpartition(".")[0],)
+        reduction = Reduction(self._state, self._inventory, numbers.configuration, numbers.stored_order, self._memo, modules)
+        return reduction.apply({original: self._state[original]})[numbers.name]
+
 
 _ANY_DIGEST = "0" * 64  # SHA-256 in hex
 _REMEMBERED_GRAPHS = 64  # structures; one takes about 100 kB
@@ -49,18 +82,19 @@ class BundleForecast:
 class Forecast:
     """Foretells bundles of one model, whose weights must not change meanwhile.
 
-    The first forecast of a structure (blocks, kernels) makes its graphs, and the first that prunes a group sorts the group's weights.
+    The first forecast of a structure (blocks, kernels, shapes) makes its graphs, and the first that prunes a group sorts the group's weights:
+    those of narrowed and factorized layers, whose numbers are others, for every shape of theirs.
     """
 
     def __init__(self, model: "Model") -> None:
         """Raises BadInput if the model has a part that bundles do not cover."""
-        from paredown.compress.network import ranked_parameters, state_of  # torch
+        from paredown.compress.network import in_stored_order, ranked_parameters, state_of  # torch
 
-        state = state_of(model)
+        state, self._in_stored_order = state_of(model), in_stored_order
         self._model, self._inventory = model, model.inventory()
         self.architecture = read_model_architecture(model)
         self._shapes = {name: array.shape for name, array in state.items()}
-        self._ranking = Ranking(state)
+        self._ranking = Ranking(_ReducedState(state, self._inventory))
         self._groups = ranked_parameters(model)
         self._about = describe_model(model)
         self._graphs: dict[object, tuple[Mapping[str, Graph], Mapping[str, int]]] = {}
@@ -90,15 +124,16 @@ class Forecast:
         check_names(self._inventory, self._groups, configuration)
         bits_of, survivors, forms = configuration.bits_of, self._survivors(configuration), {}
         per_channel = configuration.scheme.granularity == "channel"
-        for layer in self._inventory.layers:
-            name, bits = f"{layer.path}.weight", bits_of.get(layer.path)
-            if not is_kept(name, configuration):
-                continue
-            if bits is None:
+        reduced = reduce_inventory(self._inventory, configuration)
+        for layer in reduced.layers:
+            name, bits = f"{layer.path}.weight", bits_of.get(original_path(layer.path))
+            if bits is None or bits == HALF_BITS:  # the plan says which are stored in half precision
                 forms[name] = TensorForm(layer.shape)
             else:
                 forms[name] = TensorForm(layer.shape, bits, layer.channels if per_channel else 1, survivors.get(name))
-        forms |= {name: TensorForm(self._shapes[name]) for name, _ in self._inventory.vectors if is_kept(name, configuration)}
+        for name, size in reduced.vectors:
+            inner = self._shapes[name][1:]  # none, or the units of a head
+            forms[name] = TensorForm((size // prod(inner), *inner))
         return Outline(configuration, forms, keep, heard)
 
     def _survivors(self, configuration: Configuration) -> dict[str, int]:
@@ -106,8 +141,14 @@ class Forecast:
         survivors: dict[str, int] = {}
         for group, share in configuration.sparsity:
             if share > 0:
-                survivors |= self._ranking.count_survivors((name for name in self._groups[group] if is_kept(name, configuration)), share)
+                parts = [self._numbers(name, configuration) for name in ranked_parts(self._groups[group], configuration)]
+                survivors |= {numbers.name: left for numbers, left in self._ranking.count_survivors(parts, share).items()}
         return survivors
+
+    def _numbers(self, name: str, configuration: Configuration) -> "_Numbers":
+        stored_order = self._in_stored_order(self._model, configuration)
+        variant = reduced_by(name.removesuffix(".weight"), configuration, stored_order)
+        return _Numbers(name, variant, configuration if variant else None, stored_order)
 
     def _remembered(self, task: GraphTask) -> tuple[Mapping[str, Graph], Mapping[str, int]]:
         """The graphs of a task, and the bytes of their files by name, made once."""

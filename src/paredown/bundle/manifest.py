@@ -62,7 +62,7 @@ def describe_plan(model: "Model", plan: BundlePlan) -> dict[str, Any]:
         "configuration_digest": configuration.digest,
         "calibration": None if calibrated_on is None else asdict(calibrated_on),
         "parameters": {"model": model.inference_parameters, "stored": plan.stored_parameters},
-        "memory": asdict(estimate_memory(plan.architecture, plan.forms, len(keep["decoder"]), _frontend(model, configuration).n_fft)),
+        "memory": asdict(estimate_memory(plan.architecture, plan.forms, _frontend(model, configuration).n_fft)),
         "keep": {stack: list(indices) for stack, indices in keep.items()},
         "layers": _describe_layers(plan),
         "graphs": {name: _describe_graph(graph_file(name), graph) for name, graph in plan.graphs.items()},

@@ -14,7 +14,7 @@ with the allocator's own rounding up in them: the estimates lay 1.05 to 2 times 
 from collections.abc import Mapping
 from math import isqrt, prod
 
-from paredown.bundle.graphs.architecture import STRIDES, Architecture
+from paredown.bundle.graphs.architecture import STRIDES, Architecture, EncoderArchitecture
 from paredown.bundle.tensor_form import TensorForm
 from paredown.runtime.audio_limits import MemoryNeed
 from paredown.runtime.features import bytes_of_frame
@@ -25,22 +25,34 @@ _ROW_COPIES = 8.0  # arrays [S, widest layer]
 _NODE_COPIES = 2.0  # a step's pools of keys and values are there before and after it
 
 
-def estimate_memory(architecture: Architecture, forms: Mapping[str, TensorForm], layers: int, n_fft: int) -> MemoryNeed:
-    """What the graphs over stored tensors of these forms take; `layers`: decoder blocks that are kept."""
+def estimate_memory(architecture: Architecture, forms: Mapping[str, TensorForm], n_fft: int) -> MemoryNeed:
+    """What the graphs over stored tensors of these forms take."""
     encoder, decoder = architecture.encoder, architecture.decoder
     strides = STRIDES[encoder.input_layer]
     frames_per_state = prod(strides)
     shapes = {name: form.shape for name, form in forms.items()}
     widest = max(shape[0] for name, shape in shapes.items() if name.startswith("encoder.encoders.") and len(shape) > 1)
     has_ctc = any(name.startswith(("ctc.", "st_ctc.")) for name in shapes)
-    rows = _ROW_COPIES * 4 * widest + 16 * layers * decoder.width + (12 * decoder.tokens if has_ctc else 0)
+    memory_units, node_units = (_units(shapes, f"{attention}.linear_k.weight") for attention in ("src_attn", "self_attn"))
+    rows = _ROW_COPIES * 4 * widest + 16 * memory_units + (12 * decoder.tokens if has_ctc else 0)
     input_bytes = _input_bytes(shapes, strides, architecture.mels)
     return MemoryNeed(
         frame_bytes=round(max(input_bytes, rows / frames_per_state, bytes_of_frame(n_fft))),
-        frame_pair_bytes=round(_PAIR_COPIES[encoder.positions] * 4 * encoder.heads / frames_per_state**2, 3),
-        node_bytes=round(_NODE_COPIES * 8 * layers * decoder.width),
+        frame_pair_bytes=round(_PAIR_COPIES[encoder.positions] * 4 * _most_heads(shapes, encoder) / frames_per_state**2, 3),
+        node_bytes=round(_NODE_COPIES * 8 * node_units),
         frames_per_state=frames_per_state,
     )
+
+
+def _units(shapes: Mapping[str, tuple[int, ...]], role: str) -> int:
+    """Output channels of the decoder's layers of one role, in all blocks together."""
+    return sum(shape[0] for name, shape in shapes.items() if name.startswith("decoder.decoders.") and name.endswith(role))
+
+
+def _most_heads(shapes: Mapping[str, tuple[int, ...]], encoder: EncoderArchitecture) -> int:
+    """Of the block with the most heads; blocks take turns."""
+    queries = (shape[0] for name, shape in shapes.items() if name.startswith("encoder.encoders.") and name.endswith(".linear_q.weight"))
+    return max(queries) // encoder.head_units
 
 
 def _input_bytes(shapes: Mapping[str, tuple[int, ...]], strides: tuple[int, ...], mels: int) -> float:

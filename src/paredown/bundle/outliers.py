@@ -1,6 +1,6 @@
 """Activation outliers: which layers the int8 kernel must not compute, because its one scale a call is too coarse for what they read.
 
-onnxruntime rounds activations at every call to 256 steps between the smallest and the largest of all their numbers. One number a
+Activations are rounded to 256 steps between the smallest and the largest of all numbers, of a call or (static) of all calls. One number a
 hundred times as large as the others, and those are all rounded to a few steps, or to zero. That is what has doubled the word error rate of
 int8 conformers elsewhere. So for every layer, over inputs kept by calibration, with W as the bundle holds it and dx what the rounding adds,
 
@@ -25,9 +25,11 @@ from numpy.typing import NDArray
 from paredown.bundle.graphs.kernels import choose_kernels
 from paredown.compress.calibration import LayerRows
 from paredown.compress.compress import CompressedModel
-from paredown.compress.tensors import Quantized
+from paredown.compress.ranges import Range, read_parts
+from paredown.compress.tensors import Quantized, as_matrix
 from paredown.space.configuration import Configuration
 from paredown.space.inventory import Inventory
+from paredown.space.reduced import reduce_inventory
 
 LIMIT = 0.3
 
@@ -69,20 +71,26 @@ def with_fallbacks(configuration: Configuration, outliers: Sequence[Outlier]) ->
 
 
 def measure_rounding(inventory: Inventory, compressed: CompressedModel, inputs: Sequence[LayerRows]) -> Mapping[str, float]:
-    """The error of every layer that the int8 kernel computes and whose inputs are known, by path."""
-    kernels, errors = choose_kernels(inventory, compressed.configuration), {}
+    """The error of every layer that the int8 kernel computes and whose inputs are known, by path; of two factors the larger."""
+    configuration = compressed.configuration
+    kernels, errors = choose_kernels(reduce_inventory(inventory, configuration), configuration), {}
     for entry in inputs:
-        change = rounding_error(entry)
         for path in entry.paths:
-            tensor = compressed.tensors.get(f"{path}.weight")
-            if isinstance(tensor, Quantized) and kernels[path] == "int8":
-                weight = tensor.dequantize().reshape(len(tensor.codes), -1).T
-                errors[path] = _relative(change @ weight, entry.rows @ weight)
+            for part, read in read_parts(entry, path, configuration, compressed.tensors, compressed.cuts):
+                tensor, static = compressed.tensors.get(f"{part}.weight"), compressed.ranges.get(part)
+                if isinstance(tensor, Quantized) and kernels[part] == "int8":
+                    weight, read = as_matrix(tensor).T, read if static is None else _with_range(read, static)
+                    errors[path] = max(errors.get(path, 0.0), _relative(rounding_error(read) @ weight, read.rows @ weight))
     return errors
 
 
+def _with_range(inputs: LayerRows, static: Range) -> LayerRows:
+    """The inputs as if the range of every call were the static one."""
+    return replace(inputs, lows=np.full_like(inputs.lows, static.low), highs=np.full_like(inputs.highs, static.high))
+
+
 def rounding_error(inputs: LayerRows) -> NDArray[np.float32]:
-    """What DynamicQuantizeLinear adds to every number of the rows: uint8 steps over the range of the call, which always holds 0."""
+    """What rounding adds to every number of the rows: uint8 steps over the range of the call, which always holds 0."""
     lows, highs = np.minimum(inputs.lows, 0)[:, None], np.maximum(inputs.highs, 0)[:, None]
     scales = np.where(highs > lows, (highs - lows) / np.float32(255), np.float32(1))
     zeros = np.rint(np.clip(-lows / scales, 0, 255))

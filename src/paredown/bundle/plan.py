@@ -5,7 +5,7 @@ in the manifest but the digests of the files follows from the plan, so what is f
 
 Two things are rewritten before packing, so that nothing is stored twice or computed at run time: a batch norm is folded into the depthwise
 convolution in front of it, and the weight of an unfolded convolution is stored channels last. Where the network computes in half precision,
-what is not quantized is stored so.
+what is not quantized is stored so, and so are layers of 16 bits.
 """
 
 from collections.abc import Callable, Hashable, Mapping
@@ -18,15 +18,17 @@ from paredown.bundle.graphs.decoder import build_decoder
 from paredown.bundle.graphs.encoder import build_encoder
 from paredown.bundle.graphs.graph import Graph, WeightLayout
 from paredown.bundle.graphs.kernels import choose_kernels, nbits_width
+from paredown.bundle.input_ranges import range_forms
 from paredown.bundle.tensor_form import TensorForm, lay_out
 from paredown.compress.compress import CalibratedOn, CompressedModel
 from paredown.errors import BadInput
 from paredown.runtime.bundle_files import TensorRecord
-from paredown.space.configuration import Configuration, Kernel
+from paredown.space.configuration import HALF_BITS, Configuration, Kernel
 from paredown.space.cost import FP16_BYTES
 from paredown.space.inventory import Inventory, LayerInfo
+from paredown.space.reduced import original_path, reduce_inventory
 
-BATCH_NORM = "conv_module.norm."
+BATCH_NORM, _FOLDED_INTO = "conv_module.norm.", "conv_module.depthwise_conv.weight"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class BundlePlan:
     """A bundle without its numbers. `forms`: of the tensors as they are stored, sorted by name, none that no graph uses.
 
     `graphs`: encoder, decoder and, where the model has one over its output, ctc. `nbits`: bits of a code in the operator, of the layers
-    that MatMulNBits multiplies; `unfolded`: the convolutions that are stored channels last, with their kernel size.
+    that MatMulNBits multiplies; `unfolded`: the convolutions that are stored channels last, with their kernel size. `inventory`: that of
+    the compressed model.
     """
 
     outline: Outline
@@ -87,7 +90,7 @@ class GraphTask:
         layout = self.layout
         mappings = (self.keep, layout.shapes, layout.kernels, layout.unfolded, layout.nbits)
         block = layout.block if layout.nbits else None
-        return self.architecture, self.ctc_path, *(tuple(mapping.items()) for mapping in mappings), block, layout.half
+        return self.architecture, self.ctc_path, *(tuple(mapping.items()) for mapping in mappings), block, layout.half, layout.static
 
     def build(self) -> dict[str, Graph]:
         """The graphs by name, as the manifest lists them."""
@@ -103,20 +106,24 @@ def plan_bundle(
     fp32: bool = False,
     build: Callable[[GraphTask], Mapping[str, Graph]] = GraphTask.build,
 ) -> BundlePlan:
-    """The plan of an outline's bundle.
+    """The plan of an outline's bundle; `inventory` is that of the whole model.
 
-    `fp32` gives its graphs in fp32 over the same stored tensors, none of them rounded to half precision. `build` makes the graphs; a caller
-    with many plans may remember them.
+    `fp32` gives its graphs in fp32 over the same stored tensors, none of them rounded to half precision that was not before. `build` makes
+    the graphs; a caller with many plans may remember them.
     """
     configuration = outline.configuration
+    inventory = reduce_inventory(inventory, configuration)
     kernels, bits = choose_kernels(inventory, configuration), configuration.bits_of
-    nbits = {layer.path: nbits_width(bits[layer.path]) for layer in inventory.layers if _is_blocked(layer, kernels[layer.path])}
+    blocked = [layer.path for layer in inventory.layers if _is_blocked(layer, kernels[layer.path])]
+    nbits = {path: nbits_width(bits[original_path(path)]) for path in blocked}
     unfolded = {layer.path: layer.shape[2] for layer in inventory.layers if len(layer.shape) == 4 and kernels[layer.path] == "int8"}
     half = configuration.scheme.kernel == "fp16" and not fp32
-    forms = _as_stored(outline.forms, unfolded, half)
+    forms = _in_half(_as_stored(outline.forms, unfolded), configuration, half, fp32)
     shapes = {name: form.shape for name, form in forms.items()}
-    layout = WeightLayout(shapes, {} if fp32 else kernels, unfolded, nbits, configuration.scheme.block, half)
+    static = configuration.scheme.activations == "static"
+    layout = WeightLayout(shapes, {} if fp32 else kernels, unfolded, nbits, configuration.scheme.block, half, static)
     graphs = build(GraphTask(architecture, layout, outline.keep, find_ctc(inventory)))
+    forms |= range_forms(graphs)
     used = {name for graph in graphs.values() for initializer in graph.initializers for name in initializer.tensors}
     return BundlePlan(outline, architecture, inventory, {name: forms[name] for name in sorted(used)}, graphs, kernels, nbits, unfolded)
 
@@ -133,16 +140,28 @@ def _is_blocked(layer: LayerInfo, kernel: Kernel) -> bool:
     return kernel == "nbits" and layer.kind != "embedding"
 
 
-def _as_stored(forms: Mapping[str, TensorForm], unfolded: Mapping[str, int], half: bool) -> dict[str, TensorForm]:
+def _as_stored(forms: Mapping[str, TensorForm], unfolded: Mapping[str, int]) -> dict[str, TensorForm]:
     """What `paredown.bundle.storage` does to the tensors, done to their forms."""
     stored = {name: form for name, form in forms.items() if BATCH_NORM not in name}
     for name in [name for name in forms if name.endswith(f"{BATCH_NORM}weight")]:
-        weight = name.replace(f"{BATCH_NORM}weight", "conv_module.depthwise_conv.weight")
+        weight = name.replace(f"{BATCH_NORM}weight", _FOLDED_INTO)
         if stored[weight].bits is not None:  # the fold gives every channel a scale of its own
             stored[weight] = replace(stored[weight], channels=stored[weight].shape[0])
     for path in unfolded:
         form = stored[f"{path}.weight"]
         stored[f"{path}.weight"] = replace(form, shape=(form.shape[0], form.size // form.shape[0]))
-    if not half:
-        return stored
-    return {name: form if form.bits is not None else replace(form, number_bytes=FP16_BYTES) for name, form in stored.items()}
+    return stored
+
+
+def _in_half(forms: Mapping[str, TensorForm], configuration: Configuration, half: bool, fp32: bool) -> dict[str, TensorForm]:
+    """The forms with numbers of half precision: of all that is not quantized, or of the layers of 16 bits.
+
+    `fp32`: but for those that a batch norm is folded into, whose numbers half precision does not have.
+    """
+    layers = {path for path, bits in configuration.bits if bits == HALF_BITS}
+
+    def is_half(name: str, form: TensorForm) -> bool:
+        in_layers = name.endswith(".weight") and original_path(name.removesuffix(".weight")) in layers
+        return form.bits is None and (half or (in_layers and not (fp32 and name.endswith(_FOLDED_INTO))))
+
+    return {name: replace(form, number_bytes=FP16_BYTES) if is_half(name, form) else form for name, form in forms.items()}

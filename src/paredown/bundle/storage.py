@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from paredown.bundle.graphs.architecture import Architecture
 from paredown.bundle.graphs.graph import Graph
+from paredown.bundle.input_ranges import range_tensors
 from paredown.bundle.plan import BATCH_NORM, BundlePlan, Outline, plan_bundle
 from paredown.bundle.tensor_form import Stored, TensorForm
 from paredown.compress.compress import CompressedModel
@@ -57,14 +58,14 @@ def assemble(
 def arrange(plan: BundlePlan, compressed: CompressedModel, buffers: Mapping[str, Array]) -> dict[str, Stored]:
     """The tensors of a compressed model as its plan stores them, by name.
 
-    `buffers` as in `assemble`. Raises BadInput if a weight is too large for half precision, ValueError if a tensor has not become what
-    the plan says.
+    `buffers` as in `assemble`. Raises BadInput if a weight is too large for half precision, or if a static range is missing; ValueError if
+    a tensor has not become what the plan says.
     """
     folded = dict(compressed.tensors)
     fold_batch_norms(folded, buffers)
     for path in plan.unfolded:
         folded[f"{path}.weight"] = channels_last(folded[f"{path}.weight"])
-    tensors = {name: _in_half(name, tensor, plan) for name, tensor in folded.items()}
+    tensors = {name: _in_half(name, tensor, plan) for name, tensor in folded.items()} | range_tensors(plan.graphs, compressed.ranges)
     stored = {name: tensors[name] for name in plan.forms}
     for name, tensor in stored.items():
         if TensorForm.of(tensor) != plan.forms[name]:

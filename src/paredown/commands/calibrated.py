@@ -43,7 +43,7 @@ class Prepared:
 def prepare(model: "Model", configuration: Configuration, split: "Split | None", fixed: str | None = None) -> Prepared:
     """Compress the model. `split`: what calibration and check listen to; `fixed`: why no layer may fall back, None where some may.
 
-    Raises BadInput if the calibrated method has no data, or if those cannot be used.
+    Raises BadInput if the calibrated method or static activations have no data, or if those cannot be used.
     """
     from paredown.bundle.outliers import find_outliers, with_fallbacks
     from paredown.commands.telling import Telling
@@ -58,7 +58,8 @@ def prepare(model: "Model", configuration: Configuration, split: "Split | None",
     calibrated, in_int8 = configuration.is_calibrated, _is_in_int8(model, configuration)
     unchecked = fixed or "no --data" if in_int8 else None
     if split is None and calibrated:
-        raise BadInput("method gptq needs --data DATA, utterances that the model hears while it is calibrated; got none")
+        what = "method gptq needs" if configuration.scheme.method == "gptq" else "static activations need"
+        raise BadInput(f"{what} --data DATA, utterances that the model hears while it is calibrated; got none")
     if split is None or not (calibrated or (in_int8 and fixed is None)):
         with machine_share():
             return Prepared(compress_model(model, configuration), unchecked=unchecked)

@@ -19,6 +19,7 @@ from paredown.space.inventory import LayerInfo
 # Rows of all utterances that go into a moment: more, or more than twice as many as it is wide, change it little and cost time.
 _MOMENT_ROWS = 8192
 _KEPT_ROWS = 200
+_GOLDEN = 0.6180339887498949  # its multiples, without what is in front of the point, fill [0, 1) evenly
 _Progress = Callable[[int, int], None]
 _Unit = Callable[[], AbstractContextManager[None]]
 
@@ -99,6 +100,7 @@ class _Reader:
         self._most = -(-max(_MOMENT_ROWS, 2 * size) // utterances)
         self._keep = -(-_KEPT_ROWS // utterances)
         self._kept: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._least, self._greatest = torch.full((size,), torch.inf), torch.full((size,), -torch.inf)
 
     def add(self, call: LayerCall) -> None:
         """Take the rows of one utterance; of very many some, evenly spread."""
@@ -106,8 +108,11 @@ class _Reader:
             rows = call.rows[_spread(len(call.rows), self._most)]
             self._sum += rows.T @ rows
             self._count += len(rows)
-        picks = _spread(len(call.rows), self._keep)
+        if self.is_embedding:
+            return
+        picks = _spread(len(call.rows), self._keep, len(self._kept) * _GOLDEN % 1.0)
         self._kept.append((call.rows[picks], call.lows[picks], call.highs[picks]))
+        self._least, self._greatest = torch.minimum(self._least, call.rows.amin(0)), torch.maximum(self._greatest, call.rows.amax(0))
 
     @property
     def moment(self) -> LayerMoment:
@@ -116,13 +121,14 @@ class _Reader:
 
     @property
     def rows(self) -> LayerRows:
-        return LayerRows(self._paths, *(torch.cat(parts).numpy() for parts in zip(*self._kept, strict=True)))
+        rows, lows, highs = (torch.cat(parts).numpy() for parts in zip(*self._kept, strict=True))
+        return LayerRows(self._paths, rows, lows, highs, self._least.numpy(), self._greatest.numpy())
 
 
-def _spread(count: int, most: int) -> Tensor:
-    """At most `most` of the indices 0 to count - 1, evenly spread."""
+def _spread(count: int, most: int, shift: float = 0.0) -> Tensor:
+    """At most `most` of the indices 0 to count - 1, evenly spread; `shift`, in [0, 1): by how much of their distance they begin later."""
     taken = min(count, most)
-    return torch.arange(taken) * count // max(taken, 1)
+    return (torch.arange(taken) * count + int(shift * count) * (taken < count)) // max(taken, 1)
 
 
 @contextmanager

@@ -12,6 +12,8 @@ import numpy as np
 from paredown.compress.tensors import Array
 from paredown.npz import write_npz
 
+_OF_ROWS = ("rows", "lows", "highs", "least", "most")
+
 
 @dataclass(frozen=True, eq=False)
 class LayerMoment:
@@ -33,15 +35,20 @@ class LayerMoment:
 class LayerRows:
     """Some inputs `rows` [n, in] of the layers `paths`, which all read the same numbers (q, k and v; keys and values of the memory).
 
-    `lows` and `highs` [n]: the smallest and largest number of the call that a row is part of, as the runtime calls the layer.
+    `lows` and `highs` [n]: the smallest and largest number of the call that a row is part of, as the runtime calls the layer. `least` and
+    `most` [in]: the same of every unit, over all calls.
     """
 
     paths: tuple[str, ...]
     rows: Array
     lows: Array
     highs: Array
+    least: Array
+    most: Array
 
     def __post_init__(self) -> None:
+        if not self.least.shape == self.most.shape == self.rows.shape[1:]:
+            raise ValueError(f"each unit has a range, got {self.rows.shape[1]} units, {len(self.least)} and {len(self.most)} ends of ranges")
         if not len(self.rows) == len(self.lows) == len(self.highs):
             raise ValueError(f"each row has a range, got {len(self.rows)} rows, {len(self.lows)} and {len(self.highs)} ends of ranges")
 
@@ -59,6 +66,14 @@ class Calibration:
         """The moment of a layer; None where inputs tell nothing of it (depthwise convolutions)."""
         return self._by_path.get(path)
 
+    def inputs(self, path: str) -> LayerRows | None:
+        """What a layer reads; None where nothing was kept of it (depthwise convolutions, embeddings)."""
+        return self._rows_by_path.get(path)
+
+    @cached_property
+    def _rows_by_path(self) -> dict[str, LayerRows]:
+        return {path: entry for entry in self.rows for path in entry.paths}
+
     @cached_property
     def _by_path(self) -> dict[str, Array]:
         return {path: entry.matrix for entry in self.moments for path in entry.paths}
@@ -74,7 +89,7 @@ class Calibration:
         arrays: dict[str, Any] = {"description": np.array(json.dumps(described))}
         arrays |= {f"moment.{index}": entry.matrix[np.tril_indices(len(entry.matrix))] for index, entry in enumerate(self.moments)}
         for index, entry in enumerate(self.rows):
-            arrays |= {f"{name}.{index}": getattr(entry, name) for name in ("rows", "lows", "highs")}
+            arrays |= {f"{name}.{index}": getattr(entry, name) for name in _OF_ROWS}
         write_npz(path, arrays)
 
     @classmethod
@@ -85,7 +100,7 @@ class Calibration:
                 described = json.loads(str(arrays["description"]))
                 moments = (LayerMoment(tuple(paths), _unfolded(arrays[f"moment.{i}"])) for i, paths in enumerate(described["moments"]))
                 rows = (
-                    LayerRows(tuple(paths), *(arrays[f"{name}.{i}"] for name in ("rows", "lows", "highs")))
+                    LayerRows(tuple(paths), *(arrays[f"{name}.{i}"] for name in _OF_ROWS))
                     for i, paths in enumerate(described["rows"])
                 )
                 return cls(tuple(moments), tuple(rows), described["digest"], int(described["utterances"]))

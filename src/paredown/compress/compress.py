@@ -1,10 +1,10 @@
-"""Configuration x weights -> compressed weights: drop blocks, set zeros, quantize. NumPy only.
+"""Configuration x weights -> compressed weights: drop, narrow, factorize (`paredown.compress.stages`), set zeros, quantize. NumPy only.
 
 Rounding 11M weights to the nearest takes a fraction of a second, the calibrated method about ten.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import TypeVar
 
@@ -13,23 +13,26 @@ from numpy.typing import NDArray
 
 from paredown.compress.calibration import Calibration
 from paredown.compress.gptq import quantize_calibrated
+from paredown.compress.memo import Memo, remember_reduced
+from paredown.compress.narrow import Cut
 from paredown.compress.prune import survivors
 from paredown.compress.quantize import quantize
+from paredown.compress.ranges import Range, find_ranges
+from paredown.compress.stages import Parameters, Reduction
 from paredown.compress.tensors import Array, Quantized, Tensor, to_half
 from paredown.errors import BadInput
 from paredown.space.axes.layers import is_kept
-from paredown.space.configuration import Configuration
+from paredown.space.configuration import HALF_BITS, Configuration
 from paredown.space.inventory import Inventory
+from paredown.space.reduced import check_reductions, original_path, parts_of, reduce_inventory
 
 Mask = NDArray[np.bool_]
 Given = TypeVar("Given")
-# Quantized layers of one model (and, if calibrated, one calibration) without mask, by (path, bits, granularity, method).
-Memo = dict[tuple[str, int, str, str], Quantized]
 
 
 @dataclass(frozen=True)
 class CalibratedOn:
-    """What the calibrated method saw: the digest of model, data and settings, and the number of utterances."""
+    """What the calibrated method, or the ranges of static activations, saw: the digest of model, data and settings, and the number of utterances."""
 
     digest: str
     utterances: int
@@ -37,15 +40,19 @@ class CalibratedOn:
 
 @dataclass(frozen=True)
 class CompressedModel:
-    """Every parameter that inference still needs, by its ESPnet name with original block indices.
+    """Every parameter that inference still needs, by its ESPnet name with original block indices; factors as `space.reduced` names them.
 
-    `keep` lists the kept blocks of every stack in full, also where none was dropped. `calibrated_on` is None where codes are the nearest.
+    `keep` lists the kept blocks of every stack in full, also where none was dropped. `calibrated_on` is None where nothing was heard.
+    `cuts`: what narrowed parameters keep of their originals, by the original name. `ranges`: static ones of what int8 layers and factors
+    read, by path; none where activations are dynamic.
     """
 
     configuration: Configuration
     tensors: Mapping[str, Tensor]
     keep: Mapping[str, tuple[int, ...]]
     calibrated_on: CalibratedOn | None = None
+    cuts: Mapping[str, Cut] = field(default_factory=dict)
+    ranges: Mapping[str, Range] = field(default_factory=dict)
 
 
 def compress(
@@ -55,69 +62,88 @@ def compress(
     configuration: Configuration,
     memo: Memo | None = None,
     calibration: Calibration | None = None,
+    stored_order: bool = False,
 ) -> CompressedModel:
     """The weights that this configuration leaves.
 
     `state` maps parameter names to float32 arrays, `groups` module groups to the names of the parameters they rank and prune.
-    A layer absent from the configuration's bits stays float32, zeros included (with kernel fp16 as the numbers that half precision has).
-    `memo` must belong to this one state and calibration; it is filled. Raises BadInput if the configuration names what the model does not
-    have: a block, a layer, a group; or gives bits to a layer of a dropped block; or takes the calibrated method without `calibration`; or
-    if a weight is too large for kernel fp16. Raises ValueError if the weights do not fit the inventory.
+    A layer absent from the configuration's bits stays float32, zeros included (with kernel fp16 or 16 bits as the numbers that half
+    precision has). `memo` must belong to this one state and calibration; it is filled. `stored_order`: hidden units stand in the order of
+    their importance. Raises BadInput if the configuration names what the model does not have: a block, a layer, a group, a width, a head,
+    a rank; or gives bits to a layer of a dropped block; or takes the calibrated method without `calibration`; or if a weight is too large
+    for half precision. Raises ValueError if the weights do not fit the inventory.
     """
     keep = resolve_keep(inventory, configuration)
     check_names(inventory, groups, configuration)
-    masks = _masks(state, groups, configuration)
-    bits_of, rounding = configuration.bits_of, _Rounding(configuration, calibration, {} if memo is None else memo)
+    memo = {} if memo is None else memo
+    reduction = Reduction(state, inventory, configuration, stored_order, memo)
+    parameters = reduction.apply(_read_kept(state, inventory, configuration))
+    masks, rounding = _masks(parameters, groups, configuration), _Rounding(reduction, parameters, calibration)
     tensors: dict[str, Tensor] = {}
-    for layer in inventory.layers:
+    reduced = reduce_inventory(inventory, configuration)
+    for layer in reduced.layers:
         name = f"{layer.path}.weight"
-        if not is_kept(name, configuration):
-            continue
-        weight, mask = _checked(state, name, layer.shape), masks.get(name)
-        if layer.path not in bits_of:
-            tensors[name] = weight if mask is None else weight * mask
-            continue
-        tensors[name] = rounding.quantize(layer.path, weight, mask)
-    for name, size in inventory.vectors:
-        if is_kept(name, configuration):
-            vector = _checked(state, name, None, size)
-            tensors[name] = vector * masks[name] if name in masks else vector
+        tensors[name] = rounding.store(layer.path, parameters[name], masks.get(name))
+    for name, _ in reduced.vectors:
+        tensors[name] = parameters[name] * masks[name] if name in masks else parameters[name]
     if configuration.scheme.kernel == "fp16":
         halves = {name: to_half(name, tensor).astype(np.float32) for name, tensor in tensors.items() if not isinstance(tensor, Quantized)}
         tensors |= halves
-    return CompressedModel(configuration, tensors, keep, rounding.calibrated_on)
+    ranges = {} if calibration is None else find_ranges(inventory, configuration, calibration, tensors, reduction.cuts)
+    return CompressedModel(configuration, tensors, keep, rounding.calibrated_on, reduction.cuts, ranges)
 
 
 def calibration_of(configuration: Configuration, calibration: Given | None) -> Given | None:
-    """The calibration that the configuration's codes are chosen with, None where they are the nearest. Raises BadInput if there is none."""
+    """What the configuration's codes or ranges are chosen by, None where nothing is heard. Raises BadInput if it is missing."""
     if configuration.is_calibrated and calibration is None:
-        raise BadInput("method gptq needs a calibration (utterances that the model hears), got none")
+        asks = "method gptq" if configuration.scheme.method == "gptq" else "static activations"
+        verb = "needs" if configuration.scheme.method == "gptq" else "need"
+        raise BadInput(f"{asks} {verb} a calibration (utterances that the model hears), got none")
     return calibration if configuration.is_calibrated else None
 
 
 class _Rounding:
-    """How a configuration makes codes, with what was made before in `memo`."""
+    """How a configuration makes codes, with what was made before in the reduction's memo."""
 
-    def __init__(self, configuration: Configuration, calibration: Calibration | None, memo: Memo) -> None:
-        self._scheme, self._bits, self._memo = configuration.scheme, configuration.bits_of, memo
-        self._calibration = calibration_of(configuration, calibration)
+    def __init__(self, reduction: Reduction, parameters: Parameters, calibration: Calibration | None) -> None:
+        configuration = reduction.configuration
+        self._reduction, self._parameters = reduction, parameters
+        self._scheme, self._bits = configuration.scheme, configuration.bits_of
+        self._heard = calibration_of(configuration, calibration)
+        self._calibration = self._heard if configuration.scheme.method == "gptq" else None
 
     @property
     def calibrated_on(self) -> CalibratedOn | None:
-        return None if self._calibration is None else CalibratedOn(self._calibration.digest, self._calibration.utterances)
+        return None if self._heard is None else CalibratedOn(self._heard.digest, self._heard.utterances)
 
-    def quantize(self, path: str, weight: Array, mask: Mask | None) -> Quantized:
-        """The codes of a layer; pruned weights have code 0."""
-        bits, granularity, calibration = self._bits[path], self._scheme.granularity, self._calibration
-        if mask is not None and calibration is not None:  # what is left makes up for what was pruned: codes of their own
-            return quantize_calibrated(weight, bits, calibration.moment(path), granularity, mask)
+    def store(self, path: str, weight: Array, mask: Mask | None) -> Tensor:
+        """A layer as its bits have it: its codes, or its numbers, of half precision for 16 bits; pruned weights are zero."""
+        bits = self._bits.get(original_path(path))
+        if bits is not None and bits != HALF_BITS:
+            return self._quantize(path, weight, bits, mask)
+        left = weight if mask is None else weight * mask
+        return left if bits is None else to_half(f"{path}.weight", left).astype(np.float32)
+
+    def _quantize(self, path: str, weight: Array, bits: int, mask: Mask | None) -> Quantized:
+        granularity, variant, memo = self._scheme.granularity, self._reduction.variant(path), self._reduction.memo
+        if mask is not None and self._calibration is not None:  # what is left makes up for what was pruned: codes of their own
+            return quantize_calibrated(weight, bits, self._moment(path), granularity, mask)
         key = (path, bits, granularity, self._scheme.method)
-        if key not in self._memo:
-            if calibration is None:
-                self._memo[key] = quantize(weight, bits, granularity)
+        if variant and self._calibration is None:  # made faster than looked for: there are as many as widths and ranks
+            return quantize(weight, bits, granularity, mask)
+        if variant:
+            return remember_reduced(memo, (*key, variant), lambda: quantize_calibrated(weight, bits, self._moment(path), granularity))
+        if key not in memo:
+            if self._calibration is None:
+                memo[key] = quantize(weight, bits, granularity)
             else:
-                self._memo[key] = quantize_calibrated(weight, bits, calibration.moment(path), granularity)
-        return self._memo[key] if mask is None else _masked(self._memo[key], mask)
+                memo[key] = quantize_calibrated(weight, bits, self._moment(path), granularity)
+        whole: Quantized = memo[key]
+        return whole if mask is None else _masked(whole, mask)
+
+    def _moment(self, path: str) -> NDArray[np.floating] | None:
+        assert self._calibration is not None
+        return self._reduction.moment(path, self._calibration, self._parameters)
 
 
 def resolve_keep(inventory: Inventory, configuration: Configuration) -> dict[str, tuple[int, ...]]:
@@ -131,25 +157,40 @@ def resolve_keep(inventory: Inventory, configuration: Configuration) -> dict[str
 
 
 def check_names(inventory: Inventory, groups: Mapping[str, tuple[str, ...]], configuration: Configuration) -> None:
-    """Raises BadInput for layers and groups that the model does not have, and for layers of dropped blocks."""
+    """Raises BadInput for what the model does not have: layers, groups, widths, heads, ranks; and for layers of dropped blocks."""
     for path, _ in configuration.bits:
         if path not in inventory.by_path:
             raise BadInput(f"bits must name layers of the model, got {path!r}")
         if not is_kept(path, configuration):
             raise BadInput(f"bits must name layers of kept blocks, got {path!r}")
+    for path, kernel in configuration.kernels:
+        if kernel in ("int8", "nbits") and configuration.bits_of[path] == HALF_BITS:
+            raise BadInput(f"kernel {kernel} takes layers of 2 to 8 bits, got {HALF_BITS} for {path!r}")
     for group, _ in configuration.sparsity:
         if not groups.get(group):
             present = ", ".join(name for name, members in groups.items() if members)
             raise BadInput(f"sparsity must name a module group of the model ({present}), got {group!r}")
+    try:
+        check_reductions(inventory, configuration)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
 
 
-def _masks(state: Mapping[str, Array], groups: Mapping[str, tuple[str, ...]], configuration: Configuration) -> dict[str, Mask]:
-    """Masks of every pruned parameter; blocks that are dropped do not take part in the ranking."""
+def ranked_parts(names: Iterable[str], configuration: Configuration) -> Iterator[str]:
+    """The parameters of the compressed model that these parameters of the model become, in their order; none of dropped blocks."""
+    for name in names:
+        if name.endswith(".weight"):
+            yield from (f"{path}.weight" for path in parts_of(name.removesuffix(".weight"), configuration))
+        elif is_kept(name, configuration):
+            yield name
+
+
+def _masks(parameters: Parameters, groups: Mapping[str, tuple[str, ...]], configuration: Configuration) -> dict[str, Mask]:
+    """Masks of every pruned parameter; what dropping, narrowing and factorizing leave takes part in the ranking."""
     masks: dict[str, Mask] = {}
     for group, share in configuration.sparsity:
         if share > 0:
-            ranked = {name: state[name] for name in groups[group] if is_kept(name, configuration)}
-            masks |= survivors(ranked, share)
+            masks |= survivors({name: parameters[name] for name in ranked_parts(groups[group], configuration)}, share)
     return masks
 
 
@@ -160,6 +201,17 @@ def _masked(layer: Quantized, mask: Mask) -> Quantized:
     """
     emptied = ~mask.reshape(len(layer.scales), -1).any(axis=1)
     return replace(layer, codes=layer.codes * mask, scales=np.where(emptied, np.float32(1), layer.scales), mask=mask)
+
+
+def _read_kept(state: Mapping[str, Array], inventory: Inventory, configuration: Configuration) -> Parameters:
+    """The parameters of kept blocks, in network order."""
+    found = {}
+    for layer in inventory.layers:
+        name = f"{layer.path}.weight"
+        if is_kept(name, configuration):
+            found[name] = _checked(state, name, layer.shape)
+    found |= {name: _checked(state, name, None, size) for name, size in inventory.vectors if is_kept(name, configuration)}
+    return found
 
 
 def _checked(state: Mapping[str, Array], name: str, shape: tuple[int, ...] | None, size: int | None = None) -> Array:

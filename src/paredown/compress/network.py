@@ -1,16 +1,21 @@
-"""Between torch networks and compressed weights. (Torch is only here and where calibration runs the network.)"""
+"""Between torch networks and compressed weights. (Of this folder only `reshape` and what runs the network for calibration know torch too.)"""
 
 import copy
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from paredown.compress.calibration import Calibration
-from paredown.compress.compress import CompressedModel, Memo, compress
+from paredown.compress.compress import CompressedModel, compress
+from paredown.compress.memo import Memo
+from paredown.compress.narrow import pad
+from paredown.compress.reshape import bias_names, reshape_network
 from paredown.compress.tensors import Array, Quantized, Tensor
 from paredown.models.groups import group_parameters
 from paredown.space.configuration import Configuration
+from paredown.space.reduced import reduce_inventory
 
 if TYPE_CHECKING:
     from paredown.models import Model
@@ -30,7 +35,13 @@ def compress_model(
 
     Sparsity ranks the weights of a group's layers and norms, as torch's pruning of `weight` does; biases stay.
     """
-    return compress(state_of(model), model.inventory(), ranked_parameters(model), configuration, memo, calibration)
+    stored_order = in_stored_order(model, configuration)
+    return compress(state_of(model), model.inventory(), ranked_parameters(model), configuration, memo, calibration, stored_order)
+
+
+def in_stored_order(model: "Model", configuration: Configuration) -> bool:
+    """Whether hidden units stand in the order of their importance: those of a supernet do."""
+    return configuration.supernet is not None or bool(getattr(model, "is_supernet", False))
 
 
 def ranked_parameters(model: "Model") -> dict[str, tuple[str, ...]]:
@@ -39,18 +50,36 @@ def ranked_parameters(model: "Model") -> dict[str, tuple[str, ...]]:
 
 
 def dense_network(model: "Model", compressed: CompressedModel) -> "Network":
-    """A copy of the model's network that computes what the compressed model does: blocks removed, weights as float32.
+    """A copy of the model's network that computes what the compressed model does: its shapes, weights as float32.
 
     Parameters that inference does not need stay as they are. Block indices of the copy are new: 0, 1, … over the kept blocks.
     """
     network = copy.deepcopy(model.network)
+    reduced = reduce_inventory(model.inventory(), compressed.configuration)
+    reshape_network(network, reduced)
+    names = bias_names(reduced)
+    _fill(network, {names.get(name, name): _dense(tensor) for name, tensor in compressed.tensors.items()})
+    return _drop_blocks(network, compressed)
+
+
+def padded_network(model: "Model", compressed: CompressedModel) -> "Network":
+    """The same in the shapes of the model, dropped blocks alone excepted: units and heads that are gone have weights of zero, and factors
+    are multiplied. What it computes is equal but for the rounding of float32.
+    """
+    network = copy.deepcopy(model.network)
+    shapes = {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}
+    _fill(network, pad({name: _dense(tensor) for name, tensor in compressed.tensors.items()}, compressed.cuts, shapes))
+    return _drop_blocks(network, compressed)
+
+
+@torch.no_grad()
+def _fill(network: "Network", arrays: Mapping[str, Array]) -> None:
     parameters = network.state_dict()
-    with torch.no_grad():
-        for name, tensor in compressed.tensors.items():
-            dense = _dense(tensor)
-            parameters[name].copy_(
-                torch.from_numpy(np.ascontiguousarray(dense).reshape(dense.shape))
-            )  # NumPy makes a scalar [1] contiguous
+    for name, array in arrays.items():  # NumPy makes a scalar [1] contiguous
+        parameters[name].copy_(torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape)))
+
+
+def _drop_blocks(network: "Network", compressed: CompressedModel) -> "Network":
     for stack, blocks in (("encoder", network.encoder.encoders), ("decoder", network.decoder.decoders)):
         for index in reversed(range(len(blocks))):
             if index not in compressed.keep[stack]:

@@ -4,8 +4,9 @@ A group's ranking depends on which blocks stay, so every parameter is sorted on 
 found by halving: non-negative float32 numbers are in the order of their bits, so 32 halvings find it among all of them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +14,28 @@ from numpy.typing import NDArray
 from paredown.compress.tensors import Array
 
 _LARGEST_BITS = 0x7F80_0000  # infinity's; those of a NaN are larger
+_KEPT = 1024  # sorted parameters: all of a model, and some in other shapes
 _REMEMBERED = 4096  # counts of (parameters, share); a search asks for the same shares again and again
 
+Name = TypeVar("Name", bound=Hashable)
+Asked = TypeVar("Asked", bound=Hashable, contravariant=True)
 
-class Ranking:
+
+class State(Protocol[Asked]):
+    """Parameters by name, or by name and whatever else their numbers depend on."""
+
+    def __getitem__(self, name: Asked, /) -> Array: ...
+
+
+class Ranking(Generic[Name]):
     """The magnitudes of a model's parameters; each is sorted when it is first asked for (as large as the parameter itself)."""
 
-    def __init__(self, state: Mapping[str, Array]) -> None:
+    def __init__(self, state: State[Name]) -> None:
         self._state = state
-        self._sorted: dict[str, NDArray[np.uint32]] = {}
+        self._ranked = lru_cache(_KEPT)(self._rank)
         self._count = lru_cache(_REMEMBERED)(self._count_survivors)
 
-    def count_survivors(self, names: Iterable[str], share: float) -> Mapping[str, int]:
+    def count_survivors(self, names: Iterable[Name], share: float) -> Mapping[Name, int]:
         """How many weights of each of these parameters `prune.survivors` leaves when it ranks them together, in this order.
 
         Ties go as they go there: of equal magnitudes those that come first are removed first. Raises ValueError unless 0 <= share < 1,
@@ -33,7 +44,7 @@ class Ranking:
         names = tuple(names)
         return dict(zip(names, self._count(names, share), strict=True))
 
-    def _count_survivors(self, names: tuple[str, ...], share: float) -> tuple[int, ...]:
+    def _count_survivors(self, names: tuple[Name, ...], share: float) -> tuple[int, ...]:
         if not 0.0 <= share < 1.0:
             raise ValueError(f"sparsity must lie in [0, 1), got {share}")
         ranked = [self._ranked(name) for name in names]
@@ -51,15 +62,13 @@ class Ranking:
             survivors.append(len(bits) - smaller - gone)
         return tuple(survivors)
 
-    def _ranked(self, name: str) -> NDArray[np.uint32]:
+    def _rank(self, name: Name) -> NDArray[np.uint32]:
         """The bits of a parameter's magnitudes, ascending."""
-        if name not in self._sorted:
-            bits = np.abs(np.asarray(self._state[name], np.float32)).reshape(-1).view(np.uint32)
-            bits.sort()
-            if bits.size and bits[-1] > _LARGEST_BITS:
-                raise ValueError(f"a weight to rank must be a number, got NaN in {name}")
-            self._sorted[name] = bits
-        return self._sorted[name]
+        bits = np.abs(np.asarray(self._state[name], np.float32)).reshape(-1).view(np.uint32)
+        bits.sort()
+        if bits.size and bits[-1] > _LARGEST_BITS:
+            raise ValueError(f"a weight to rank must be a number, got NaN in {name}")
+        return bits
 
 
 def _smallest(ranked: Sequence[NDArray[np.uint32]], count: int) -> np.uint32:

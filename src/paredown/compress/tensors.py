@@ -31,9 +31,15 @@ class Quantized:
 Tensor = Quantized | Array
 
 
+def as_matrix(tensor: Tensor) -> Array:
+    """A weight [out, ...] as the float32 matrix [out, in] that it stands for."""
+    dense = tensor.dequantize() if isinstance(tensor, Quantized) else tensor
+    return dense.reshape(len(dense), -1)
+
+
 def to_half(name: str, values: Array) -> NDArray[np.float16]:
     """Numbers of half precision, rounded to the nearest. Raises BadInput, naming the tensor, where one is too large."""
     largest, limit = np.abs(values).max(initial=0), np.finfo(np.float16).max
     if not largest <= limit:
-        raise BadInput(f"kernel fp16 takes weights of at most {limit:.0f}, got {largest:.4g} in {name}")
+        raise BadInput(f"half precision takes weights of at most {limit:.0f}, got {largest:.4g} in {name}")
     return values.astype(np.float16)

@@ -7,6 +7,7 @@ nothing is copied when beams are reordered. The results are those of ESPnet but 
 """
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -21,7 +22,9 @@ _SWEPT_ROWS = 32
 
 
 def join_linear(layers: Sequence[Any]) -> Product:
-    """Linear layers over one input as one product, their outputs side by side."""
+    """Linear layers over one input as one product, their outputs side by side; a factorized one, alone, is called."""
+    if len(layers) == 1 and not hasattr(layers[0], "weight"):
+        return call_linear(layers)
     if len(layers) == 1:
         weight, bias = layers[0].weight, layers[0].bias
     else:
@@ -42,9 +45,10 @@ class CachedDecoder:
     def __init__(self, decoder: TransformerDecoder, join: Callable[[Sequence[Any]], Product] = join_linear) -> None:
         """`join` makes a product of linear layers; the decoder's weights must not change afterwards."""
         self._embed, self._positions = decoder.embed[0], decoder.embed[1]
-        self._heads = decoder.decoders[0].self_attn.h
-        self._blocks = [_Block(layer, self._heads, join) for layer in decoder.decoders]
-        crossings = [layer.src_attn for layer in decoder.decoders]
+        self._blocks = [_Block(layer, join) for layer in decoder.decoders]
+        own, crossings = [layer.self_attn for layer in decoder.decoders], [layer.src_attn for layer in decoder.decoders]
+        self._dk = own[0].d_k
+        self._own_heads, self._memory_heads = (_places([attention.h for attention in attentions]) for attentions in (own, crossings))
         self._project_memory = join([crossing.linear_k for crossing in crossings] + [crossing.linear_v for crossing in crossings])
         self._after_norm = decoder.after_norm if decoder.normalize_before else None
         self._output = join([decoder.output_layer])
@@ -57,8 +61,8 @@ class CachedDecoder:
 
     def listen(self, memory: Tensor) -> None:
         """Take the encoder's states of one utterance [S, width] as the memory of the steps that follow."""
-        projected = self._project_memory(memory).view(len(memory), 2, len(self._blocks), self._heads, -1)
-        self._memory = projected.permute(1, 2, 3, 0, 4).unsqueeze(2).contiguous()  # [keys and values, blocks, 1, heads, S, dk]
+        projected = self._project_memory(memory).view(len(memory), 2, -1, self._dk)
+        self._memory = projected.permute(1, 2, 0, 3).unsqueeze(1).contiguous()  # [keys and values, 1, heads of all blocks, S, dk]
 
     def start(self) -> None:
         """Forget the self-attention's keys and values."""
@@ -76,10 +80,10 @@ class CachedDecoder:
         used = self._used
         self._positions.extend_pe(torch.zeros(1, position + 1))
         x = self._embed(tokens) * self._scale + self._positions.pe[0, position]
-        for index, block in enumerate(self._blocks):
-            keys, values = self._pool[:, index, :, :, :used].unbind()
+        for block, own, heard in zip(self._blocks, self._own_heads, self._memory_heads, strict=True):
+            keys, values = self._pool[:, :, own, :used].unbind()
             x = block.attend_to_itself(x, keys, values, mask)
-            x = block.attend_to_memory(x, self._memory[0, index], self._memory[1, index])
+            x = block.attend_to_memory(x, *self._memory[:, :, heard].unbind())
             x = block.feed_forward(x)
         if self._after_norm is not None:
             x = self._after_norm(x)
@@ -89,11 +93,10 @@ class CachedDecoder:
         """Make room for `rows` new pool rows, and say who attends to which: added to scores, [beam, rows so far]; None: all to all."""
         past = self._sweep(self._mask[order])
         used, self._used = self._used, self._used + rows
-        if self._pool.numel() == 0 or self._used > self._pool.shape[4]:
-            dk = self._embed.weight.shape[1] // self._heads
-            pool = torch.zeros(2, len(self._blocks), 1, self._heads, max(_FIRST_ROWS, 2 * self._used), dk)
+        if self._pool.numel() == 0 or self._used > self._pool.shape[3]:
+            pool = torch.zeros(2, 1, self._own_heads[-1].stop, max(_FIRST_ROWS, 2 * self._used), self._dk)
             if used:
-                pool[:, :, :, :, :used] = self._pool[:, :, :, :, :used]
+                pool[:, :, :, :used] = self._pool[:, :, :, :used]
             self._pool = pool
         itself = torch.full((rows, rows), -torch.inf).fill_diagonal_(0.0)
         self._mask = torch.cat([past, itself], dim=1)
@@ -105,7 +108,7 @@ class CachedDecoder:
         alive = torch.nonzero((past == 0.0).any(dim=0)).view(-1)
         if self._used - len(alive) < _SWEPT_ROWS:
             return past
-        self._pool[:, :, :, :, : len(alive)] = self._pool[:, :, :, :, alive]
+        self._pool[:, :, :, : len(alive)] = self._pool[:, :, :, alive]
         self._used = len(alive)
         return past[:, alive]
 
@@ -113,10 +116,10 @@ class CachedDecoder:
 class _Block:
     """One DecoderLayer on rows [beam, width]."""
 
-    def __init__(self, layer: Any, heads: int, join: Callable[[Sequence[Any]], Product]) -> None:
+    def __init__(self, layer: Any, join: Callable[[Sequence[Any]], Product]) -> None:
         own, crossing, forward = layer.self_attn, layer.src_attn, layer.feed_forward
         self._layer = layer
-        self._heads = heads
+        self._own_heads, self._cross_heads = own.h, crossing.h
         self._before = layer.normalize_before
         self._concat = layer.concat_after
         self._project = join([own.linear_q, own.linear_k, own.linear_v])
@@ -130,7 +133,7 @@ class _Block:
     def attend_to_itself(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
         """Over the pool [1, heads, rows so far, dk], whose last rows are filled here."""
         normed = self._layer.norm1(x) if self._before else x
-        by_head = self._project(normed).view(len(x), 3, self._heads, -1).permute(1, 2, 0, 3)  # [3, heads, beam, dk]
+        by_head = self._project(normed).view(len(x), 3, self._own_heads, -1).permute(1, 2, 0, 3)  # [3, heads, beam, dk]
         keys[0, :, -len(x) :] = by_head[1]
         values[0, :, -len(x) :] = by_head[2]
         context = functional.scaled_dot_product_attention(by_head[None, 0], keys, values, attn_mask=mask)
@@ -139,7 +142,7 @@ class _Block:
     def attend_to_memory(self, x: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """All beams as queries of the memory [1, heads, S, dk]."""
         normed = self._layer.norm2(x) if self._before else x
-        query = self._query(normed).view(1, len(x), self._heads, -1).transpose(1, 2)
+        query = self._query(normed).view(1, len(x), self._cross_heads, -1).transpose(1, 2)
         context = functional.scaled_dot_product_attention(query, keys, values)
         return self._leave(x, normed, self._cross_out(_as_rows(context)), 1)
 
@@ -157,6 +160,12 @@ class _Block:
             return total
         normalized: Tensor = (self._layer.norm1, self._layer.norm2)[which](total)
         return normalized
+
+
+def _places(heads: Sequence[int]) -> list[slice]:
+    """Where the heads of each block are among those of all."""
+    ends = list(accumulate(heads, initial=0))
+    return [slice(first, last) for first, last in pairwise(ends)]
 
 
 def _as_rows(context: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from paredown.space.inventory import Inventory
 
 TOKEN_TYPES = ("bpe", "char", "word")
 SOS_EOS = "<sos/eos>"
+SUPERNET = "supernet.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,11 @@ class Model:
     def frontend(self) -> FrontendSettings:
         """What turns a waveform into features."""
         return self.network.frontend.settings
+
+    @property
+    def is_supernet(self) -> bool:
+        """Whether its hidden units stand in the order of importance, trained to work at every width: its folder says so."""
+        return (self.path / SUPERNET).is_file()
 
     @cached_property
     def inference_parameters(self) -> int:

@@ -209,9 +209,14 @@ def _build_translation_ctc(config: Mapping[str, Any], task: Task, width: int) ->
     return _construct_ctc(config, "token_list", width) if task == "st" and _has_output_ctc(config) else None
 
 
-def _has_output_ctc(config: Mapping[str, Any]) -> bool:
+def read_output_ctc_weight(config: Mapping[str, Any]) -> float:
+    """The weight, in training, of the CTC over the output text beside the decoder's cross entropy; 0 where there is none."""
     key, default = ("st_mtlalpha", 0.0) if read_task(config) == "st" else ("ctc_weight", 0.5)
-    return _read_weight(config, key, default) > 0
+    return _read_weight(config, key, default)
+
+
+def _has_output_ctc(config: Mapping[str, Any]) -> bool:
+    return read_output_ctc_weight(config) > 0
 
 
 def _construct_ctc(config: Mapping[str, Any], tokens: str, width: int) -> CTC:

@@ -24,6 +24,7 @@ from paredown.recover.run import Run
 from paredown.recover.schedule import Schedule
 
 BatchSource = Callable[[Position], Iterator[Batch]]
+BeforeStep = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,18 @@ class TrainSettings:
     dropout_pool_values: int = POOL_VALUES
 
 
-def train(network: Network, batches: BatchSource, settings: TrainSettings, folder: Path, *, resume: bool = False) -> Run:
+def train(
+    network: Network,
+    batches: BatchSource,
+    settings: TrainSettings,
+    folder: Path,
+    *,
+    resume: bool = False,
+    before_step: BeforeStep | None = None,
+) -> Run:
     """Trains the network in place to the schedule's end, checkpoints in `folder`; `batches(position)` continues the stream there.
 
+    `before_step(step)` may change the network before each step (widths of a supernet); what it does must hang on the step alone.
     Raises ValueError if the loss stops being finite. The averaged weights are `run.average.state`.
     """
     torch.manual_seed(settings.seed)
@@ -58,6 +68,8 @@ def train(network: Network, batches: BatchSource, settings: TrainSettings, folde
     for batch in batches(run.position):
         if run.step >= settings.schedule.total_steps:
             break
+        if before_step is not None:
+            before_step(run.step)
         loss = _train_step(run, batch.to(device), settings)
         log.add(run.step, settings.schedule.rate(run.step - 1), loss, batch.audio_s)
         if time.monotonic() - saved_s >= settings.save_every_s:

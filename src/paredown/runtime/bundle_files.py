@@ -44,6 +44,8 @@ Form = Literal[
     "nbits4",  # uint8 [out, blocks, bytes of a block]: codes as MatMulNBits takes them, lowest bits first
     "nbits8",
     "block_scales",  # float32 [out, blocks]
+    "range_steps",  # float32 [n], of ranges of activations [n, 2]: a scale for each (paredown.runtime.ranges)
+    "range_zeros",  # uint8 [n], and a zero point
     "rounding",  # bool, of no tensor: whether MatMulNBits rounds its activations to int8; the session sets it
 ]
 ROUNDING = "round_activations"  # the name of that one
@@ -168,6 +170,7 @@ class Manifest:
     """What the runtime needs of `manifest.json`.
 
     `least_frames`: the fewest feature frames that the encoder's subsampling takes. `kernels`: those that compute one layer or more.
+    `activations` of the int8 kernel: "static" are rounded by ranges in the bundle, "dynamic" by those of a call.
     """
 
     task: str
@@ -185,6 +188,7 @@ class Manifest:
     ctc: GraphRecord | None = None
     ctc_weight: float = 0.0
     kernels: frozenset[str] = frozenset()
+    activations: str = "dynamic"
 
     @property
     def graphs(self) -> tuple[GraphRecord, ...]:
@@ -213,6 +217,7 @@ class Manifest:
             ctc=GraphRecord.from_json(graphs["ctc"]) if "ctc" in graphs else None,
             ctc_weight=float(decode.get("ctc_weight", 0.0)),
             kernels=frozenset(layer["kernel"] for layer in value["layers"].values()),
+            activations=value["configuration"].get("scheme", {}).get("activations", "dynamic"),
         )
 
 

@@ -10,6 +10,7 @@ so that at fp32 a search finds the same beside others as alone; int8 activations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,9 @@ class DecoderSteps:
     def __init__(self, graph: Graph, keep_log_probs: bool = False) -> None:
         self.graph = graph
         self._pools = sorted(name for name in graph.inputs if name.startswith("self_"))
+        counts = [int(graph.inputs[name][1]) for name in sorted(filter(_is_memory, graph.inputs), key=_layer_of)]
+        ends = list(accumulate(counts, initial=0))
+        self._memory_heads = list(pairwise(ends))  # of every layer, the first and the one behind the last among those of all layers
         self._grown = [f"new_{name}" for name in self._pools]
         self._outputs = ["scores", "ids", *(["log_probs"] if keep_log_probs else []), *self._grown]
         self._inputs: dict[str, Any] = {}
@@ -51,11 +55,14 @@ class DecoderSteps:
         self.start()
 
     def listen(self, memory_keys: Floats, memory_values: Floats, place: int = 0) -> None:
-        """Take the encoder's outputs of one utterance [layers, heads, frames, units] as the memory of a place, which may be a new one."""
-        memory = {}
-        for layer in range(len(memory_keys)):
-            memory[f"memory_keys_{layer}"] = memory_keys[layer : layer + 1]
-            memory[f"memory_values_{layer}"] = memory_values[layer : layer + 1]
+        """Take the encoder's outputs of one utterance [layers, heads, frames, units] as the memory of a place, which may be a new one.
+
+        Where layers differ in their heads: [1, heads of all layers, frames, units].
+        """
+        memory, frames_units = {}, memory_keys.shape[2:]
+        keys, values = (part.reshape(1, -1, *frames_units) for part in (memory_keys, memory_values))
+        for layer, (first, last) in enumerate(self._memory_heads):
+            memory[f"memory_keys_{layer}"], memory[f"memory_values_{layer}"] = keys[:, first:last], values[:, first:last]
         self._memory[place : place + 1] = [memory]
         self._lay_memory()
         if len(self._mask) < len(self._memory):
@@ -144,6 +151,14 @@ class DecoderSteps:
         self._mask = _select(self._mask, kept, spare, _HIDDEN)
         for name in self._pools:
             self._inputs[name] = self.graph.put(_select(_fetch(self._inputs[name]), kept, spare, 0.0))
+
+
+def _is_memory(name: str) -> bool:
+    return name.startswith("memory_keys_")
+
+
+def _layer_of(name: str) -> int:
+    return int(name.rpartition("_")[2])
 
 
 def _fetch(value: Any) -> Floats:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from paredown.runtime.bundle_files import FLOATS, Form, Initializer, TensorRecord
+from paredown.runtime.ranges import to_steps
 
 Array = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.int8] | NDArray[np.uint8] | NDArray[np.bool_]
 _STRIP = 32  # rows that are transposed at a time: a cache line of floats or half of one of codes, whatever the length of a row
@@ -126,6 +127,9 @@ def _shaped(entry: Initializer, joined: NDArray[Any]) -> NDArray[Any]:
     if entry.form.startswith("nbits"):
         assert entry.shape is not None  # checked when the initializer was made
         return pack_blocks(joined.reshape(len(joined), -1), int(entry.form.removeprefix("nbits")), entry.shape)
+    if entry.form.startswith("range_"):
+        scales, zeros = to_steps(joined)
+        return scales if entry.form == "range_steps" else zeros
     if entry.form.endswith("_transposed"):
         joined = _transposed(joined.reshape(joined.shape[:2]))  # [out, in, 1] of a pointwise convolution counts as [out, in]
     elif entry.form == "scales_column":

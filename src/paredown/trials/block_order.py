@@ -1,4 +1,4 @@
-"""In which order the blocks of a stack go, by the quality of bundles without them."""
+"""In which order the blocks of a stack go: by the quality of bundles without them, or by the loss of the network without them."""
 
 import time
 from dataclasses import asdict, dataclass, replace
@@ -6,17 +6,22 @@ from typing import Any, Literal
 
 import numpy as np
 
+from paredown.analysis.block_loss import BlockLoss
 from paredown.analysis.layer_order import LayerOrder, greedy_order, middle_order
 from paredown.analysis.result import WIDTHS, Analysis
 from paredown.data import Split
 from paredown.models import Model
+from paredown.models.network import read_output_ctc_weight
+from paredown.profilers.machine_lock import machine_share
 from paredown.quality import score
 from paredown.trials.decoding import Decoder, Search
 from paredown.trials.evaluation import uncompressed
+from paredown.trials.teacher_forced import read_references
 from paredown.trials.teller import Teller
 from paredown.trials.workshop import Workshop
 
 LOWER_IS_BETTER = ("wer",)
+LOSS = "loss"
 
 
 @dataclass(frozen=True)
@@ -24,14 +29,16 @@ class OrderRule:
     """How blocks are ordered.
 
     `rule` "greedy": the block goes whose loss costs least in the metric `by`; "middle": from the middle on, nothing is measured.
-    `protect`: the first and the last block stay. `utterances`: of the analysis split, spread evenly over the lengths. `beam`: smaller than
-    the search's, because only the ranking of blocks matters.
+    `by`: a score of what bundles without blocks decode, or "loss", the network's own on the references (`analysis/block_loss.py`; the CTC
+    over the output text weighs what it weighed in training), which costs a fraction of decoding. `protect`: the first and the last
+    block stay. `utterances`: of the analysis split, spread evenly over the lengths. `beam`: smaller than the search's, because only the
+    ranking of blocks matters.
     """
 
     rule: Literal["greedy", "middle"] = "greedy"
     by: str = "chrf"
     protect: bool = True
-    utterances: int = 60
+    utterances: int = 100
     beam: int = 4
 
     def to_dict(self) -> dict[str, Any]:
@@ -55,11 +62,27 @@ class BlockOrdering:
             order = LayerOrder(middle_order(blocks, protect_first_last=rule.protect, minimum=least), ())
             words = f"{stack} blocks from the middle on"
         else:
-            order = self._greedy(stack, blocks, least, rule, subset)
-            words = f"order of {stack} blocks by {rule.by} on {len(subset)} utterances with beam {rule.beam}"
+            order = (self._by_loss if rule.by == LOSS else self._by_score)(stack, blocks, least, rule, subset)
+            words = f"order of {stack} blocks by {rule.by} on {len(subset)} utterances"
+            words += "" if rule.by == LOSS else f" with beam {rule.beam}"
         return Analysis((), np.zeros((0, len(WIDTHS))), {stack: order}, words, time.monotonic() - began)
 
-    def _greedy(self, stack: str, blocks: range, least: int, rule: OrderRule, subset: Split) -> LayerOrder:
+    def _by_loss(self, stack: str, blocks: range, least: int, rule: OrderRule, subset: Split) -> LayerOrder:
+        weight = read_output_ctc_weight(self._model.config)
+        samples, workers = read_references(self._model, subset), self._decoder.workers
+        loss = BlockLoss(
+            self._model.network, stack, samples, self._model.sos, ctc_weight=weight, threads=workers, unit=machine_share
+        )
+        return greedy_order(
+            blocks,
+            lambda kept: -loss(kept),
+            protect_first_last=rule.protect,
+            minimum=least,
+            progress=self._progress,
+            settle=loss.settle,
+        )
+
+    def _by_score(self, stack: str, blocks: range, least: int, rule: OrderRule, subset: Split) -> LayerOrder:
         references, sign = subset.references(self._model.task), -1.0 if rule.by in LOWER_IS_BETTER else 1.0
 
         def quality(kept: tuple[int, ...]) -> float:
@@ -68,10 +91,7 @@ class BlockOrdering:
             self._workshop.discard(configuration)
             return sign * score(rule.by, [hypothesis.text for hypothesis in found], references).value
 
-        return greedy_order(
-            blocks,
-            quality,
-            protect_first_last=rule.protect,
-            minimum=least,
-            progress=lambda done, total: self._tell.progress("models", done, total),
-        )
+        return greedy_order(blocks, quality, protect_first_last=rule.protect, minimum=least, progress=self._progress)
+
+    def _progress(self, done: int, total: int) -> None:
+        self._tell.progress("models", done, total)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from paredown.models import Model
 
 # Goes up whenever the same model and data would give another calibration, or when its file changes its form.
-SCHEMA = 1
+SCHEMA = 2
 HYPOTHESES = 10
 CHECKED_UTTERANCES = 20
 

@@ -184,5 +184,5 @@ def test_a_weight_beyond_half_precision_is_refused_by_name() -> None:
     model = make_model()
     with torch.no_grad():
         model.network.decoder.output_layer.weight[3, 4] = 7e4
-    with pytest.raises(BadInput, match=r"fp16 takes weights of at most 65504, got 7e\+04 in decoder.output_layer.weight"):
+    with pytest.raises(BadInput, match=r"half precision takes weights of at most 65504, got 7e\+04 in decoder.output_layer.weight"):
         assembled(model, Configuration(scheme=HALF))

@@ -34,6 +34,11 @@ class EncoderArchitecture:
     max_positions: int = 5000
 
     @property
+    def head_units(self) -> int:
+        """Units of a head; an attention has as many heads as its queries have units for."""
+        return self.width // self.heads
+
+    @property
     def least_frames(self) -> int:
         """Fewest feature frames that the input layer takes."""
         return LEAST_FRAMES[self.input_layer]
@@ -48,6 +53,11 @@ class DecoderArchitecture:
     heads: int
     tokens: int
     normalize_before: bool = True
+
+    @property
+    def head_units(self) -> int:
+        """Units of a head, as in the encoder."""
+        return self.width // self.heads
 
 
 @dataclass(frozen=True)

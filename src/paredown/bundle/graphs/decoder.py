@@ -12,7 +12,7 @@ from math import sqrt
 from onnx import TensorProto
 
 from paredown.bundle.graphs.architecture import Architecture, DecoderArchitecture
-from paredown.bundle.graphs.attention import attend
+from paredown.bundle.graphs.attention import attend, count_heads
 from paredown.bundle.graphs.graph import MICROSOFT, Graph, GraphBuilder, WeightLayout
 from paredown.bundle.graphs.positions import encode_position
 from paredown.bundle.graphs.residual import Residual
@@ -64,22 +64,22 @@ def _build_block(builder: GraphBuilder, decoder: DecoderArchitecture, stream: Re
 
 def _build_self_attention(builder: GraphBuilder, decoder: DecoderArchitecture, x: str, path: str, layer: int) -> str:
     """Over the pool's nodes that the mask lets a beam see, itself among them; the grown pools are outputs of the graph."""
-    dk = builder.layout.outputs(f"{path}.linear_q") // decoder.heads
+    heads, dk = count_heads(builder, decoder, path), decoder.head_units
     joint = builder.linear(x, *(f"{path}.linear_{part}" for part in "qkv"), rank=3)
     parts = builder.node_outputs("Split", [joint], 3, axis=-1, num_outputs=3)
-    pools = [builder.input(f"self_{name}_{layer}", ["utterances", decoder.heads, "nodes", dk]) for name in ("keys", "values")]
+    pools = [builder.input(f"self_{name}_{layer}", ["utterances", heads, "nodes", dk]) for name in ("keys", "values")]
     inputs = [*parts, "", "", "node_mask", *pools]
-    context, keys, values = builder.node_outputs("MultiHeadAttention", inputs, 3, MICROSOFT, num_heads=decoder.heads)
+    context, keys, values = builder.node_outputs("MultiHeadAttention", inputs, 3, MICROSOFT, num_heads=heads)
     for value, name in ((keys, f"new_self_keys_{layer}"), (values, f"new_self_values_{layer}")):
-        builder.output(value, name, ["utterances", decoder.heads, "nodes_next", dk])
+        builder.output(value, name, ["utterances", heads, "nodes_next", dk])
     return builder.linear(context, f"{path}.linear_out", rank=3)
 
 
 def _build_cross_attention(builder: GraphBuilder, decoder: DecoderArchitecture, x: str, path: str, layer: int) -> str:
     """Over the memory, all beams of an utterance as its queries."""
-    width = builder.layout.outputs(f"{path}.linear_q")
+    heads = count_heads(builder, decoder, path)
     query = builder.linear(x, f"{path}.linear_q", rank=3)
-    dims: list[int | str] = ["utterances", decoder.heads, "states", width // decoder.heads]
+    dims: list[int | str] = ["utterances", heads, "states", decoder.head_units]
     keys, values = builder.input(f"memory_keys_{layer}", dims), builder.input(f"memory_values_{layer}", dims)
-    context = attend(builder, decoder.heads, query, keys, values, "memory_mask")
+    context = attend(builder, heads, query, keys, values, "memory_mask")
     return builder.linear(context, f"{path}.linear_out", rank=3)

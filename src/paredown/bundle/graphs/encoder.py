@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
 
 from paredown.bundle.graphs.architecture import Architecture, EncoderArchitecture
-from paredown.bundle.graphs.attention import RelativePositions, project_positions
+from paredown.bundle.graphs.attention import RelativePositions, count_heads, project_positions
 from paredown.bundle.graphs.encoder_conformer import build_conformer_block
 from paredown.bundle.graphs.encoder_e_branchformer import build_e_branchformer_block
 from paredown.bundle.graphs.encoder_transformer import build_transformer_block
@@ -25,7 +25,7 @@ def build_encoder(architecture: Architecture, layout: WeightLayout, keep: Sequen
     """The encoder of the kept blocks (original indices), cross-attention projections of the kept decoder blocks included.
 
     Input `features` [frames, mels], normalized. Outputs `encoder_out` [S, width], `memory_keys` and `memory_values`
-    [layers, heads, S, dk].
+    [layers, heads, S, dk]; where layers differ in their heads [1, heads of all layers, S, dk].
     """
     encoder = architecture.encoder
     builder = GraphBuilder("encoder", layout)
@@ -37,10 +37,10 @@ def build_encoder(architecture: Architecture, layout: WeightLayout, keep: Sequen
         stream.normalize("encoder.after_norm")
     states = stream.x
     keys, values = _build_memory(builder, architecture, states, decoder_keep)
-    heads = architecture.decoder.heads
+    layers, heads = _memory_heads(builder, architecture, decoder_keep)
     builder.output(states, "encoder_out", ["states", encoder.width])
     for value, name in ((keys, "memory_keys"), (values, "memory_values")):
-        builder.output(value, name, [len(decoder_keep), heads, "states", architecture.decoder.width // heads])
+        builder.output(value, name, [layers, heads, "states", architecture.decoder.head_units])
     return builder.build()
 
 
@@ -62,8 +62,14 @@ def _build_input(
 
 
 def _build_memory(builder: GraphBuilder, architecture: Architecture, states: str, decoder_keep: Sequence[int]) -> list[str]:
-    """Keys and values of every decoder block's cross-attention, all in one product: two of [layers, heads, S, dk]."""
-    decoder = architecture.decoder
+    """Keys and values of every decoder block's cross-attention, all in one product: two of [layers, heads, S, dk] (see `build_encoder`)."""
+    layers, heads = _memory_heads(builder, architecture, decoder_keep)
     paths = [f"decoder.decoders.{index}.src_attn.linear_{part}" for part in "kv" for index in decoder_keep]
-    joint = builder.reshape(builder.linear(states, *paths), -1, len(paths), decoder.heads, decoder.width // decoder.heads)
+    joint = builder.reshape(builder.linear(states, *paths), -1, 2 * layers, heads, architecture.decoder.head_units)
     return builder.node_outputs("Split", [builder.node("Transpose", [joint], perm=[1, 2, 0, 3])], 2, axis=0, num_outputs=2)
+
+
+def _memory_heads(builder: GraphBuilder, architecture: Architecture, decoder_keep: Sequence[int]) -> tuple[int, int]:
+    """The first two dimensions of the memory: layers and heads of each, or 1 and the heads of all."""
+    heads = [count_heads(builder, architecture.decoder, f"decoder.decoders.{index}.src_attn") for index in decoder_keep]
+    return (len(heads), heads[0]) if len(set(heads)) == 1 else (1, sum(heads))

@@ -1,6 +1,7 @@
 """Builds ONNX graphs by hand: nodes with unique names, weights as external initializers that the runtime supplies.
 
-A layer is computed by its kernel: a product in fp32 or fp16, a dynamic int8 product, or MatMulNBits (codes of 4 or 8 bits, scales a block).
+A layer is computed by its kernel: a product in fp32 or fp16, an int8 product whose activations are rounded by the range of a call or by
+a static one, or MatMulNBits (codes of 4 or 8 bits, scales a block).
 
 A graph never holds a weight. Every weight is a `TensorProto` that says "external" (its location does not exist; onnxruntime
 takes the arrays from `SessionOptions.add_external_initializers`), and an `Initializer` that tells the runtime how to make it
@@ -27,6 +28,7 @@ from paredown.bundle.graphs.blocked_product import BlockedProduct
 from paredown.bundle.graphs.precision import place_casts
 from paredown.runtime.bundle_files import ROUNDING, Form, Initializer
 from paredown.space.configuration import Kernel
+from paredown.space.reduced import bias_name
 
 OPSET, IR_VERSION = 20, 10
 MICROSOFT = "com.microsoft"
@@ -39,16 +41,36 @@ _DTYPES: dict[Form, int] = {
     "nbits4": TensorProto.UINT8,
     "nbits8": TensorProto.UINT8,
     "rounding": TensorProto.BOOL,
+    "range_zeros": TensorProto.UINT8,
 }
 _LOCATION = "weights"
+RANGE_PARTS: tuple[tuple[str, Form], ...] = (("scale", "range_steps"), ("zero", "range_zeros"))
+
+
+def ranges_name(graph: str) -> str:
+    """The tensor [ranges, 2] of the static ranges of a graph: of each row the smallest and the largest number."""
+    return f"{graph}.input_ranges"
+
+
+@dataclass(frozen=True)
+class QuantizedValue:
+    """Names of values: activations as uint8 `codes`; a number is scale * (code - zero)."""
+
+    codes: str
+    scale: str
+    zero: str
 
 
 @dataclass(frozen=True)
 class Graph:
-    """An ONNX graph without weights and the initializers that it wants."""
+    """An ONNX graph without weights and the initializers that it wants.
+
+    `ranges`: the layers whose static ranges of activations it takes, in the order of its table of them (`ranges_name`).
+    """
 
     model: onnx.ModelProto
     initializers: tuple[Initializer, ...]
+    ranges: tuple[str, ...] = ()
 
     def serialize(self) -> bytes:
         """The protobuf, the same bytes for the same graph."""
@@ -62,7 +84,7 @@ class WeightLayout:
     `kernels`: what computes a layer; one that is absent computes as the graph does: in fp16 where `half`, else in fp32. `nbits`: of the
     layers of kernel "nbits" the bits of a code in the operator (4 or 8), whose blocks have `block` weights. `unfolded`: 2-d convolutions
     computed as one product of all patches, with their kernel size; their weights are stored [out, kernel * kernel * in], channels last
-    (torch has [out, in, kernel, kernel]).
+    (torch has [out, in, kernel, kernel]). `static`: int8 products round activations by ranges that are known before.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -71,14 +93,19 @@ class WeightLayout:
     nbits: Mapping[str, int] = field(default_factory=dict)
     block: int = 32
     half: bool = False
+    static: bool = False
 
     def kernel(self, path: str) -> Kernel:
         """The kernel of a layer, or that of any other parameter."""
         return self.kernels.get(path, "fp16" if self.half else "fp32")
 
     def has(self, path: str) -> bool:
-        """Whether a parameter `path` or `path + ".weight"` is there."""
-        return path in self.shapes or f"{path}.weight" in self.shapes
+        """Whether a parameter `path` or a layer `path` is there, whole or in two factors."""
+        return path in self.shapes or f"{path}.weight" in self.shapes or self.is_factorized(path)
+
+    def is_factorized(self, path: str) -> bool:
+        """Whether a layer is there as two factors, `path.down` and behind it `path.up`."""
+        return f"{path}.up.weight" in self.shapes
 
     def outputs(self, path: str) -> int:
         """Number of output channels of a layer."""
@@ -97,6 +124,8 @@ class GraphBuilder:
     _tensors: dict[str, onnx.TensorProto] = field(default_factory=dict)
     _initializers: dict[str, Initializer] = field(default_factory=dict)
     _functions: dict[str, onnx.FunctionProto] = field(default_factory=dict)
+    _rounded: dict[str, QuantizedValue] = field(default_factory=dict)
+    _ranges: list[str] = field(default_factory=list)
 
     def input(self, name: str, dims: Sequence[int | str], dtype: int = TensorProto.FLOAT) -> str:
         """Declare a graph input; a dimension is a number or the name of a free one."""
@@ -142,7 +171,11 @@ class GraphBuilder:
         """x [rows, in] through the linear layers `paths`, their outputs side by side: [rows, sum of out]. A factor scales a layer's output.
 
         Adjacent layers of one kernel make one product. Convolutions of kernel size 1 count as linear. `rank` 3: x is [batch, rows, in].
+        A factorized layer, which has no others beside it, makes two products, nothing between them; the second one has factor and bias.
         """
+        if self.layout.is_factorized(paths[0]):
+            (path,) = paths
+            return self.linear(self._product(x, (f"{path}.down",), (1.0,), rank), f"{path}.up", factors=factors, rank=rank)
         scaled = zip(paths, factors or [1.0] * len(paths), strict=True)
         runs = [tuple(run) for _, run in groupby(scaled, lambda layer: (self.layout.kernel(layer[0]), self.layout.nbits.get(layer[0])))]
         parts = [self._product(x, tuple(path for path, _ in run), tuple(factor for _, factor in run), rank) for run in runs]
@@ -153,7 +186,9 @@ class GraphBuilder:
         given = () if all(factor == 1.0 for factor in factors) else factors
         kernel = self.layout.kernel(paths[0])
         half = kernel == "fp16"
-        bias = self._joined(paths, "bias", "half" if half else "float", given) if self.layout.has(f"{paths[0]}.bias") else ""
+        bias = self._joined(paths, "bias", "half" if half else "float", given) if self.layout.has(bias_name(paths[0])) else ""
+        if kernel == "int8" and self.layout.static:
+            return self.quantized_linear(self.quantize(x, paths[0]), *paths, factors=given)
         if kernel == "int8":
             codes, scales = self._joined(paths, "weight", "codes_transposed"), self._joined(paths, "weight", "scales", given)
             return self.node("DynamicQuantizeMatMul", [x, codes, scales, "", bias], MICROSOFT)
@@ -180,11 +215,24 @@ class GraphBuilder:
         rounding = self._external(Initializer(ROUNDING, "rounding", ()), ())
         return self.node(product.name, [x, codes, scales, *([bias] if bias else []), rounding], FUNCTIONS)
 
-    def quantized_linear(self, x: str, scale: str, zero: str, path: str) -> str:
-        """A linear layer in int8 over activations that are quantized already: uint8 [rows, in], their scale and zero point."""
-        paths = (path,)
-        inputs = [x, self._joined(paths, "weight", "codes_transposed"), scale, self._joined(paths, "weight", "scales"), zero, ""]
-        return self.node("MatMulIntegerToFloat", [*inputs, self._joined(paths, "bias", "float")], MICROSOFT)
+    def quantize(self, x: str, path: str) -> QuantizedValue:
+        """Activations as uint8, by the range of all their numbers at each call, or by the static one of what the layer `path` reads.
+
+        Layers that read one value have one range, so it is quantized once.
+        """
+        if not self.layout.static:
+            return QuantizedValue(*self.node_outputs("DynamicQuantizeLinear", [x], 3))
+        if x not in self._rounded:
+            scale, zero = f"input_scale:{len(self._ranges)}", f"input_zero:{len(self._ranges)}"
+            self._ranges.append(path)
+            self._rounded[x] = QuantizedValue(self.node("QuantizeLinear", [x, scale, zero]), scale, zero)
+        return self._rounded[x]
+
+    def quantized_linear(self, x: QuantizedValue, *paths: str, factors: tuple[float, ...] = ()) -> str:
+        """Linear layers in int8, as in `linear`, over activations that are quantized already: uint8 [rows, in]."""
+        codes, scales = self._joined(paths, "weight", "codes_transposed"), self._joined(paths, "weight", "scales", factors)
+        bias = self._joined(paths, "bias", "float", factors) if self.layout.has(bias_name(paths[0])) else ""
+        return self.node("MatMulIntegerToFloat", [x.codes, codes, x.scale, scales, x.zero, "", bias], MICROSOFT)
 
     def concat_linear(self, x: str, branch: str, path: str, rank: int = 2) -> str:
         """ESPnet's `concat_after`: where the layer `path` is there, linear(concat(x, branch)), else the branch."""
@@ -237,7 +285,7 @@ class GraphBuilder:
 
     def build(self) -> Graph:
         """The finished graph, checked for nothing: onnxruntime checks it when it loads, the parity gate when it runs."""
-        nodes, tensors = self._nodes, self._tensors
+        nodes, tensors = [*self._split_ranges(), *self._nodes], self._tensors
         if self.layout.half or "fp16" in self.layout.kernels.values():
             typed = place_casts(nodes, self._inputs, self._outputs, tensors, self.layout.half)
             nodes, tensors = typed.nodes, typed.tensors
@@ -246,11 +294,20 @@ class GraphBuilder:
         opsets += [helper.make_opsetid(FUNCTIONS, 1)] if self._functions else []
         functions = list(self._functions.values())
         model = helper.make_model(graph, opset_imports=opsets, functions=functions, ir_version=IR_VERSION, producer_name="paredown")
-        return Graph(model, tuple(self._initializers.values()))
+        return Graph(model, tuple(self._initializers.values()), tuple(self._ranges))
+
+    def _split_ranges(self) -> list[onnx.NodeProto]:
+        """Nodes that give every static range its scale and zero point; onnxruntime computes them when it loads the graph."""
+        found, count = [], len(self._ranges)
+        for part, form in RANGE_PARTS if count else ():
+            table = self._external(Initializer(f"{self.name}.input_{part}s", form, (ranges_name(self.name),)), (count,))
+            outputs = [f"input_{part}:{row}" for row in range(count)]
+            found.append(helper.make_node("Split", [table], outputs, axis=0, num_outputs=count))
+        return found
 
     def _joined(self, paths: Sequence[str], part: str, form: Form, factors: tuple[float, ...] = ()) -> str:
         """The weights or biases of one or more layers as one initializer, joined along the output channels."""
-        names = tuple(f"{path}.{part}" for path in paths)
+        names = tuple(bias_name(path) if part == "bias" else f"{path}.{part}" for path in paths)
         channels = sum(self.layout.shapes[name][0] for name in names)
         others = prod(self.layout.shapes[names[0]][1:])
         joined = _joined_name(paths, part)

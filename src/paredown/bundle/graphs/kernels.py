@@ -1,7 +1,8 @@
 """Which kernel computes a layer: the configuration's choice, where the layer's shape lets it."""
 
-from paredown.space.configuration import Configuration, Kernel
+from paredown.space.configuration import HALF_BITS, Configuration, Kernel
 from paredown.space.inventory import Inventory, LayerInfo
+from paredown.space.reduced import original_path
 
 # Widths of MatMulNBits that are used. It has a 2-bit kernel too, which takes 1.5 to 1.9 times as long as the 4-bit one on a CPU (256x2048,
 # blocks of 32, 1 and 10 rows) and with blocks of 16 dequantizes the weights at every call: codes of 2 bits run at 4.
@@ -11,18 +12,21 @@ _LOGITS = ("decoder.output", "ctc")
 
 
 def choose_kernels(inventory: Inventory, configuration: Configuration) -> dict[str, Kernel]:
-    """The kernel of every layer of the model, dropped blocks included.
+    """The kernel of every layer of an inventory: a model's, dropped blocks included, or what a configuration leaves of it.
 
     What a kernel cannot take, and layers without bits, compute as the graph does: in half precision where the scheme's kernel is "fp16"
     (but for the layers that give logits), else in fp32. Convolutions of one input channel (depthwise, the first of the subsampling) have
     too little to multiply in int8; MatMulNBits takes matrices and pointwise convolutions. Embeddings of both are looked up as codes.
+    Layers of 16 bits have no codes. Two factors have the kernel of the layer that they were made of.
     """
     kernel = configuration.scheme.kernel
     bits, exceptions = configuration.bits_of, configuration.kernels_of
     chosen: dict[str, Kernel] = {}
     for layer in inventory.layers:
         plain: Kernel = "fp16" if kernel == "fp16" and layer.group not in _LOGITS else "fp32"
-        wanted = exceptions.get(layer.path, plain if kernel == "fp16" else kernel) if layer.path in bits else plain
+        path = original_path(layer.path)
+        chosen_by_scheme = plain if kernel == "fp16" or bits.get(path) == HALF_BITS else kernel
+        wanted = exceptions.get(path, chosen_by_scheme) if path in bits else plain
         chosen[layer.path] = wanted if _takes(wanted, layer) else plain
     return chosen
 

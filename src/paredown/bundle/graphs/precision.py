@@ -20,7 +20,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 # Positions reach thousands, and half precision has 11 bits.
-_EXACT = frozenset({"LayerNormalization", "LogSoftmax", "Sin", "Cos", "DynamicQuantizeLinear"})
+_EXACT = frozenset({"LayerNormalization", "LogSoftmax", "Sin", "Cos", "DynamicQuantizeLinear", "QuantizeLinear"})
 _FOLLOWING = frozenset({"MultiHeadAttention"})  # takes the type of the graph, whatever that of its mask and its caches
 _ANY_TYPE = frozenset({"Cast", "Shape"})  # take every type as it is
 _LARGEST = float(np.finfo(np.float16).max)
@@ -28,6 +28,7 @@ _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 _OUTPUTS: Mapping[str, Mapping[int, int]] = {  # types of outputs that do not follow the inputs, by position
     "Shape": {0: TensorProto.INT64},
     "TopK": {1: TensorProto.INT64},
+    "QuantizeLinear": {0: TensorProto.UINT8},
     "DynamicQuantizeLinear": {0: TensorProto.UINT8, 1: TensorProto.FLOAT, 2: TensorProto.UINT8},
 }
 

@@ -5,7 +5,7 @@ int8 encoder. So a quantized one is unfolded: its input becomes uint8 once, patc
 that a patch is made of long runs), and one int8 product gives all outputs. Measured 3.5 times as fast as the fp32 convolution.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,11 +60,12 @@ def _unfold(builder: GraphBuilder, image: _Image, path: str, stride: int) -> _Im
     channels, kernel = builder.layout.outputs(path), builder.layout.unfolded[path]
     bands = (image.bands - kernel) // stride + 1
     in_int8 = builder.layout.kernel(path) == "int8"
-    value, scale, zero = builder.node_outputs("DynamicQuantizeLinear", [image.value], 3) if in_int8 else (image.value, "", "")
+    rounded = builder.quantize(image.value, path) if in_int8 else None
+    value = image.value if rounded is None else rounded.codes
     if not image.channels_last:
         value = builder.node("Squeeze", [builder.node("Transpose", [value], perm=[0, 2, 3, 1]), builder.constant([0])])
     patches = _gather_patches(builder, value, image, kernel, stride, bands)
-    product = builder.quantized_linear(patches, scale, zero, path) if in_int8 else builder.linear(patches, path)
+    product = builder.linear(patches, path) if rounded is None else builder.quantized_linear(replace(rounded, codes=patches), path)
     return _Image(builder.reshape(builder.node("Relu", [product]), -1, bands, channels), bands, channels, channels_last=True)
 
 

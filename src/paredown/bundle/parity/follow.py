@@ -24,8 +24,11 @@ from paredown.bundle.parity.rounding import (
     multiply_codes_saturating,
     multiply_floats,
     round_activations,
+    round_to_range,
 )
+from paredown.compress.ranges import Range
 from paredown.compress.tensors import Quantized, Tensor
+from paredown.space.reduced import bias_name
 
 if TYPE_CHECKING:
     import torch
@@ -45,24 +48,27 @@ class ParityError(RuntimeError):
 class Follower:
     """Compares as torch goes along; made for one network and the graphs of one bundle.
 
-    `products` by path; `tensors`: those of the compressed model, which what is stored, packed and expanded must amount to. `mode`: what a
-    layer of the network does: "follow" the graph, "round" its own input as the graph's kernel does, or "rest" (torch's own product).
+    `products` by path; `tensors` and static `ranges`: those of the compressed model, which what is stored, packed and expanded must
+    amount to. `mode`: what a layer of the network does: "follow" the graph, "round" its own input as the graph's kernel does, or "rest" (torch's own product).
+    `half_elsewhere`: whether what is no product, a lookup or a depthwise convolution, computes in half precision.
     `input_share` and `product_share`: the largest shares of the limits that were seen; `seen`: the layers that were followed.
     """
 
     products: Mapping[str, Product]
     tensors: Mapping[str, Tensor]
+    ranges: Mapping[str, Range] = field(default_factory=dict)
     mode: Literal["follow", "round", "rest"] = "follow"
+    half_elsewhere: bool = False
     input_share: float = 0.0
     product_share: float = 0.0
     seen: set[str] = field(default_factory=set)
     _values: Mapping[str, Numbers] = field(default_factory=dict)
-    _rounded: dict[str, Rounded] = field(default_factory=dict)
+    _rounded: dict[tuple[str, Range | None], Rounded] = field(default_factory=dict)
     _last: str = ""
 
     @classmethod
-    def of(cls, products: Iterable[Product], tensors: Mapping[str, Tensor]) -> "Follower":
-        return cls({path: product for product in products for path in product.paths}, tensors)
+    def of(cls, products: Iterable[Product], tensors: Mapping[str, Tensor], ranges: Mapping[str, Range]) -> "Follower":
+        return cls({path: product for product in products for path in product.paths}, tensors, ranges)
 
     def attach(self, network: "torch.nn.Module", keep: Mapping[str, Sequence[int]]) -> None:
         """Follow the layers of a network whose blocks are numbered anew, those of `keep` as 0, 1, ..."""
@@ -78,7 +84,7 @@ class Follower:
     @property
     def half(self) -> bool:
         """Whether any graph computes in half precision, wholly or in places."""
-        return any(product.half for product in self.products.values())
+        return self.half_elsewhere or any(product.half for product in self.products.values())
 
     def compare(self, x: Numbers, found: Numbers, what: str) -> None:
         """Torch's numbers and the graph's, of one shape, where no product lies between; raises ParityError if they differ."""
@@ -112,7 +118,7 @@ class Follower:
         self._check_product(path, module, found, output.astype(np.float64))
         self._last = path
         self.seen.add(path)
-        bias = self.tensors.get(f"{path}.bias") if layer.bias is None else None
+        bias = self.tensors.get(bias_name(path)) if layer.bias is None else None
         assert not isinstance(bias, Quantized)
         return output / np.float32(layer.factor) + (0.0 if bias is None else bias)
 
@@ -120,9 +126,10 @@ class Follower:
         """The graph's product of a layer [rows, out] against what its own input x [rows, in] must give."""
         product, layer = self.products[path], self._layer(path)
         if product.kind == "int8":
-            if product.source not in self._rounded:
-                self._rounded[product.source] = round_activations(self._values[product.source])  # all of a call with one scale
-            rounded = self._rounded[product.source]
+            key = product.source, self.ranges[path] if product.static else None  # all of a call with one scale
+            if key not in self._rounded:
+                self._rounded[key] = self._round(path, self._values[product.source])
+            rounded = self._rounded[key]
             rows = _source_rows(rounded.codes, product, module)[-len(x) :]
             possible = [multiply_codes(rows, rounded, layer)]
         else:
@@ -139,21 +146,25 @@ class Follower:
     def _round_freely(self, path: str, module: Any, given: Numbers) -> Numbers:
         """What torch's own input gives [rows, out], its activations rounded as the kernel of the layer does."""
         product = self.products[path]
-        bias = self.tensors.get(f"{path}.bias")
+        bias = self.tensors.get(bias_name(path))
         assert not isinstance(bias, Quantized)
         layer = Layer(self.tensors[f"{path}.weight"], bias, 1.0)
         if product.kind == "int8":
-            rounded = round_activations(given)
+            rounded = self._round(path, given)
             return multiply_codes(_rows_of(rounded.codes, module), rounded, layer).values
         rows = _rows_of(given, module).astype(np.float64)
         if product.kind == "nbits":
             return multiply_blocks(rows, layer, product.block, product.zero).values
         return multiply_floats(rows, layer).values
 
+    def _round(self, path: str, x: Numbers) -> Rounded:
+        """All of a call with one scale: that of its own numbers, or that of the range of the layer."""
+        return round_to_range(x, self.ranges[path].low, self.ranges[path].high) if self.products[path].static else round_activations(x)
+
     def _layer(self, path: str) -> Layer:
         """A layer as its product has it."""
         product = self.products[path]
-        bias = self.tensors.get(f"{path}.bias") if product.has_bias else None
+        bias = self.tensors.get(bias_name(path)) if product.has_bias else None
         assert not isinstance(bias, Quantized)
         return Layer(self.tensors[f"{path}.weight"], bias, product.factors[product.paths.index(path)])
 

@@ -106,7 +106,7 @@ def check_parity(model: "Model", compressed: CompressedModel, waveforms: Sequenc
             raise ParityError(f"graphs must agree with torch; {report}; {fault}") from None
         raise ParityError(f"graphs must agree with torch; {report}; no layer stands out")
     parts = _assemble(model, compressed, fp32=False)
-    kernels = sorted({parts.kernels[layer.path] for layer in model.inventory().layers if f"{layer.path}.weight" in parts.tensors})
+    kernels = sorted({kernel for path, kernel in parts.kernels.items() if f"{path}.weight" in parts.tensors})
     if kernels == ["fp32"]:
         return report
     try:

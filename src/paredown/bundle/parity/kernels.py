@@ -62,7 +62,8 @@ def check_kernels(network: "Network", parts: BundleParts, compressed: Compressed
     Raises ParityError where they part, naming the layer. The network's layers are replaced: it serves no other end afterwards.
     """
     products = products_of(parts)
-    follower = Follower.of(chain.from_iterable(products.values()), compressed.tensors)
+    follower = Follower.of(chain.from_iterable(products.values()), compressed.tensors, compressed.ranges)
+    follower.half_elsewhere = any(kernel == "fp16" and f"{path}.weight" in parts.tensors for path, kernel in parts.kernels.items())
     _check_complete(parts, follower)
     follower.attach(network, compressed.keep)
     torch_side = Torch(network)
@@ -89,6 +90,8 @@ def _check_complete(parts: BundleParts, follower: Follower) -> None:
         multiplied = f"{path}.weight" in parts.tensors and path != "decoder.embed.0"
         if kernel in ("int8", "nbits") and multiplied and path not in follower.products:
             raise ParityError(f"it begins in {path}, for which the graphs have no product of kernel {kernel}")
+        if multiplied and kernel == "int8" and follower.products[path].static != (path in follower.ranges):
+            raise ParityError(f"it begins in {path}, whose activations must be {'static' if path in follower.ranges else 'dynamic'}")
 
 
 def _compare_noise(side: Torch, follower: Follower, parts: BundleParts, features: Floats, tokens: Ids) -> float:

@@ -30,7 +30,8 @@ class Product:
 
     `source`: the value that is multiplied, in floats (where `image`, of an unfolded int8 convolution, what patches are taken of);
     `output`: the result, its bias inside where `has_bias`. `half`: weights and values are float16. `block` and `zero`, of "nbits":
-    weights to a scale, and what is added to their codes where they are stored.
+    weights to a scale, and what is added to their codes where they are stored. `static`, of "int8": the range that activations are rounded
+    by is known before, else it is that of the call.
     """
 
     kind: Literal["float", "int8", "nbits"]
@@ -43,14 +44,15 @@ class Product:
     block: int = 0
     zero: int = 0
     image: bool = False
+    static: bool = False
 
 
 def find_products(graph: Graph) -> tuple[Product, ...]:
     """All products of weights, in the order in which the graph computes them: nodes that take weights laid out as a matrix."""
     initializers = {entry.name: entry for entry in graph.initializers}
-    makers = {name: node for node in graph.model.graph.node for name in node.output}
+    quantizers = _find_quantizers(graph)
     taken = ((node, [initializers[name] for name in node.input if name in initializers]) for node in graph.model.graph.node)
-    return tuple(_describe(node, entries, makers) for node, entries in taken if any(entry.form in _KINDS for entry in entries))
+    return tuple(_describe(node, entries, quantizers) for node, entries in taken if any(entry.form in _KINDS for entry in entries))
 
 
 def show_products(graph: Graph, products: Sequence[Product]) -> Graph:
@@ -83,13 +85,21 @@ class WatchedGraph(OpenGraph):
         return arrays[: len(outputs)]
 
 
-def _describe(node: onnx.NodeProto, entries: Sequence[Initializer], makers: Mapping[str, onnx.NodeProto]) -> Product:
-    """`entries`: the initializers that the node takes; `makers`: the nodes by their outputs."""
+def _find_quantizers(graph: Graph) -> dict[str, onnx.NodeProto]:
+    """The nodes that make uint8 of activations, by the name of their scale."""
+    nodes = graph.model.graph.node
+    static = {node.input[1]: node for node in nodes if node.op_type == "QuantizeLinear"}
+    return static | {node.output[1]: node for node in nodes if node.op_type == "DynamicQuantizeLinear"}
+
+
+def _describe(node: onnx.NodeProto, entries: Sequence[Initializer], quantizers: Mapping[str, onnx.NodeProto]) -> Product:
+    """`entries`: the initializers that the node takes; `quantizers`: the nodes that make uint8, by their scales."""
     weight = next(entry for entry in entries if entry.form in _KINDS)
     factored = next((entry for entry in entries if entry.form in _SCALES), weight)
-    source, image = node.input[0], node.op_type == "MatMulIntegerToFloat"
-    if image:  # its scale comes from where the floats became uint8
-        source = makers[node.input[2]].input[0]
+    source, image, static = node.input[0], False, False
+    if node.op_type == "MatMulIntegerToFloat":  # its scale comes from where the floats became uint8
+        quantizer = quantizers[node.input[2]]
+        source, image, static = quantizer.input[0], node.input[0] != quantizer.output[0], quantizer.op_type == "QuantizeLinear"
     block = zero = 0
     if _KINDS[weight.form] == "nbits" and weight.shape is not None:
         bits = 8 if weight.form == "nbits8" else 4
@@ -105,4 +115,5 @@ def _describe(node: onnx.NodeProto, entries: Sequence[Initializer], makers: Mapp
         block=block,
         zero=zero,
         image=image,
+        static=static,
     )

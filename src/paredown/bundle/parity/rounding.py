@@ -87,6 +87,15 @@ def round_activations(x: Floats) -> Rounded:
     return Rounded(np.clip(np.rint(x / scale) + zero, 0, 255).astype(np.uint8), float(scale), int(zero))
 
 
+def round_to_range(x: Floats, low: float, high: float) -> Rounded:
+    """ONNX's QuantizeLinear with the scale and the zero point of a range; what lies outside of it is cut off, halves go to even."""
+    ends = np.array([low, high], np.float32)
+    scale = (ends[1] - ends[0]) / np.float32(255)
+    scale = np.float32(1) if scale == 0 else scale
+    zero = np.rint(np.clip(-ends[0] / scale, np.float32(0), np.float32(255)))
+    return Rounded(np.clip(np.rint(x / scale) + zero, 0, 255).astype(np.uint8), float(scale), int(zero))
+
+
 def multiply_codes(rows: NDArray[np.uint8], rounded: Rounded, layer: Layer) -> Expected:
     """Rows [rows, in] of rounded activations by int8 codes. Sums stay far below 2^53, so float64 adds them up exactly.
 

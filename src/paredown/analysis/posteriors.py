@@ -1,0 +1,110 @@
+"""How far a changed network's posteriors lie from the unchanged one's: decoder, teacher-forced, plus every CTC.
+
+    mean over decoder positions of KL(P || Q)  +  for every CTC head, mean over its frames of KL(P || Q)
+
+as in the KL table (`kl.py`): P of the unchanged network, positions and frames of all utterances count alike, sums in float64. Here a whole
+part of the network changes (heads, a pruned group), so a pass starts at the first block of which something changed.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from paredown.analysis.stages import Sample, Trace, decode_from, embed_features, encode_from, place_of, trace
+from paredown.models.espnet import CTC
+from paredown.models.network import Network
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The unchanged pass over one utterance: its states, and log posteriors [positions, tokens] of every head, float64."""
+
+    states: Trace
+    log_posteriors: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a pass over a changed network begins.
+
+    `encoder` and `decoder`: the first block of the stack that is computed anew (-1: its embedding too, the number of blocks: only what
+    stands behind them), None where the stack's states stay. `ctc`: heads whose own weights changed.
+    """
+
+    encoder: int | None
+    decoder: int | None
+    ctc: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, network: Network, names: Iterable[str]) -> "Start":
+        """The latest start for a change of these parameters or layers, by ESPnet names."""
+        first: dict[str, int] = {}
+        blocks = {"encoder": len(network.encoder.encoders), "decoder": len(network.decoder.decoders)}
+        for name in names:
+            part, block = place_of(network, name.removesuffix(".weight").removesuffix(".bias"))
+            if name.startswith(("encoder.after_norm", "decoder.after_norm")):
+                block = blocks[part]
+            first[part] = min(first.get(part, blocks.get(part, 0)), -1 if block is None else block)
+        return cls(first.get("encoder"), first.get("decoder"), frozenset(first) & {"ctc", "st_ctc"})
+
+
+def plain_pass(network: Network, sample: Sample, sos: int) -> Plain:
+    """Every state and posterior of the unchanged network; run it without gradients."""
+    states = trace(network, sample, sos)
+    logits = {"decoder": decode_from(network, len(network.decoder.decoders), states.decoder_states[-1], states.memory)}
+    logits |= {name: head.ctc_lo(states.memory) for name, head in ctc_heads(network).items()}
+    return Plain(states, {name: torch.log_softmax(value[0].double(), dim=-1) for name, value in logits.items()})
+
+
+def divergence(network: Network, references: Sequence[Plain], start: Start) -> float:
+    """The divergence of the network as it is now; in nats, lower is better, 0 is no change. Raises ValueError without a reference."""
+    if not references:
+        raise ValueError("a divergence needs at least one utterance, got none")
+    sums: dict[str, float] = {}
+    positions: dict[str, int] = {}
+    for reference in references:
+        for name, logits in _changed_logits(network, reference.states, start).items():
+            log_p = reference.log_posteriors[name]
+            log_q = torch.log_softmax(logits[0].double(), dim=-1)
+            sums[name] = sums.get(name, 0.0) + float((log_p.exp() * (log_p - log_q)).sum())
+            positions[name] = positions.get(name, 0) + len(log_p)
+    return max(0.0, sum(sums[name] / positions[name] for name in sums))  # rounding can leave -1e-17 where nothing changed
+
+
+@contextmanager
+def replaced(network: Network, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """While it is entered, parameters of this copy have these values; the tensors it shares with others stay untouched."""
+    own = []
+    for name, value in weights.items():
+        path, _, attribute = name.rpartition(".")
+        module = network.get_submodule(path)
+        own.append((module, attribute, getattr(module, attribute)))
+        setattr(module, attribute, torch.nn.Parameter(value, requires_grad=False))
+    try:
+        yield
+    finally:
+        for module, attribute, parameter in own:
+            setattr(module, attribute, parameter)
+
+
+def _changed_logits(network: Network, states: Trace, start: Start) -> dict[str, Tensor]:
+    """Logits [1, positions, tokens] of every head that the change can reach."""
+    memory, heads = states.memory, {name: head for name, head in ctc_heads(network).items() if name in start.ctc}
+    if start.encoder is not None:
+        entering = embed_features(network, states.features) if start.encoder < 0 else states.encoder_states[start.encoder]
+        memory, heads = encode_from(network, max(0, start.encoder), entering), ctc_heads(network)
+    logits = {name: head.ctc_lo(memory) for name, head in heads.items()}
+    block = 0 if start.encoder is not None and start.decoder != -1 else start.decoder
+    if block is not None:
+        state = network.decoder.embed(states.tokens) if block < 0 else states.decoder_states[block]
+        logits["decoder"] = decode_from(network, max(0, block), state, memory)
+    return logits
+
+
+def ctc_heads(network: Network) -> dict[str, CTC]:
+    """Every CTC that the network has, by its name."""
+    heads = {"ctc": network.ctc, "st_ctc": network.st_ctc}
+    return {name: head for name, head in heads.items() if head is not None}
