@@ -38,7 +38,7 @@ class SparsityAxis(Axis):
 
 
 class Count(Protocol):
-    """How many weights of each of these parameters survive when this share of them all goes, ranked together (`Ranking.count_survivors`)."""
+    """How many weights of each of these parameters survive when this share of them all goes, ranked together: `Ranking.count_survivors`."""
 
     def __call__(self, names: Iterable[str], share: float, /) -> Mapping[str, int]: ...
 
@@ -103,5 +103,5 @@ def _check_groups(groups: Sequence[str]) -> None:
 
 def _with_shares(configuration: Configuration, found: Mapping[str, float]) -> Configuration:
     """These groups with these shares, the others as they were; shares of nothing are left out."""
-    shares = dict(configuration.sparsity) | found
+    shares = {**configuration.sparsity_of, **found}
     return replace(configuration, sparsity=tuple((group, share) for group, share in shares.items() if share > 0))

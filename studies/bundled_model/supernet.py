@@ -1,6 +1,6 @@
 """Trains the supernet of the bundled model: `python -m studies.bundled_model.supernet --total-steps N [--resume] [--export]`.
 
-The bundled model's feed-forwards, their units in the order of importance on *analysis*, trained on *train* at random widths. The run lies in
+The bundled model, its hidden units in the order of their importance on *analysis*, trained on *train* at random widths. The run lies in
 `cache/supernet/`; at its end (or with `--export` alone, from what a run has saved so far) the averaged weights go into the package as
 `bundled:tatoeba-en-de-supernet`. A model folder with `supernet.json` in it is a supernet.
 """

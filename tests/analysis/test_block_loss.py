@@ -85,7 +85,9 @@ def test_a_greedy_order_does_not_depend_on_what_is_kept_in_mind(stack: str) -> N
 def test_blocks_in_front_of_the_missing_one_are_not_computed_again() -> None:
     network, runs = deep_network("transformer"), []
     loss = BlockLoss(network, "decoder", samples(), SOS)
-    hooks = [block.register_forward_hook(lambda *_, index=index: runs.append(index)) for index, block in enumerate(network.decoder.decoders)]
+    hooks = [
+        block.register_forward_hook(lambda *_, index=index: runs.append(index)) for index, block in enumerate(network.decoder.decoders)
+    ]
     hooks += [block.register_forward_hook(lambda *_: runs.append("encoder")) for block in network.encoder.encoders]
     loss((0, 2))
     assert runs == [2] * len(samples())

@@ -94,5 +94,5 @@ def test_a_damaged_file_is_refused(damage: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("values", [(), (0.1, -0.1), (float("nan"),), (float("inf"),)])
 def test_impossible_divergences_are_refused(values: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match="finite and not negative, at least one an attention"):
+    with pytest.raises(ValueError, match="finite and not negative, one or more an attention"):
         HeadDivergences((("a", values),), "", 0.0)

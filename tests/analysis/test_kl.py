@@ -1,18 +1,23 @@
 """The KL table: equal to the direct computation for every kind of layer of every encoder, and leaving no trace in the network."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
 import numpy as np
 import pytest
 import torch
 
+from paredown.analysis import stages
+from paredown.analysis.allocation_kl import measure_allocation
 from paredown.analysis.kl import measure_kl
 from paredown.analysis.result import WIDTHS
 from paredown.analysis.stages import Sample
+from paredown.compress.quantize import quantize
 from paredown.models.groups import build_inventory
 from paredown.models.network import Network, build_network
+from paredown.space.inventory import block_of
 from tests.analysis.direct_kl import direct_kl
+from tests.analysis.whole_network import changed, direct_divergence
 from tests.models.checkpoints import ENCODERS, asr_config, random_state, st_config
 
 SOS = 7
@@ -133,3 +138,86 @@ def test_an_error_stops_the_rest() -> None:
         measure_kl(network_of("transformer"), ["decoder.output_layer"] * 50, samples(), SOS, progress=stop)
     assert calls == [1]
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("encoder", ["conformer-latest", "asr"])
+def test_around_an_allocation_equals_the_direct_computation(encoder: str) -> None:
+    network = network_of(encoder)
+    around = dict.fromkeys(every_kind_of_layer(network)[::2], 4) | {"decoder.output_layer": 3}
+    layers = ["encoder.embed.conv.0", "encoder.encoders.1.self_attn.linear_q", "decoder.output_layer", "decoder.embed.0"]
+    found = measure_kl(network, layers, samples(), SOS, widths=(2, 4), around=around)
+    for row, path in enumerate(layers):
+        for column, bits in enumerate((2, 4)):
+            other = changed(network, quantize_all(around | {path: bits}))
+            assert found[row, column] == pytest.approx(direct_divergence(network, other, samples(), SOS), rel=BAR, abs=0)
+    whole = measure_allocation(network, around, samples(), SOS)
+    assert whole == pytest.approx(direct_divergence(network, changed(network, quantize_all(around)), samples(), SOS), rel=BAR)
+    own = measure_kl(network, ["decoder.output_layer"], samples(), SOS, widths=(3,), around=around)
+    assert own[0, 0] == pytest.approx(whole, rel=BAR)
+
+
+def quantize_all(allocation: Mapping[str, int]) -> Callable[[Network], None]:
+    def change(network: Network) -> None:
+        for path, bits in allocation.items():
+            weight = network.get_parameter(f"{path}.weight").data
+            weight.copy_(torch.from_numpy(quantize(weight.numpy(), bits).dequantize()))
+
+    return change
+
+
+@pytest.mark.parametrize("encoder", ["conformer-latest", "asr"])
+def test_the_encoders_output_as_printed(encoder: str) -> None:
+    """Eq. 7: softmax over channels, mean over frames; what lies behind the encoder has no divergence."""
+    network, widths = network_of(encoder), (2, 5)
+    layers = every_kind_of_layer(network)
+    found = measure_kl(network, layers, samples(), SOS, widths=widths, measure="encoder_output")
+
+    def outputs(other: Network) -> torch.Tensor:
+        with torch.inference_mode():
+            frames = [other.encode(torch.tensor(one.features)[None], torch.tensor([len(one.features)]))[0][0] for one in samples()]
+        return torch.log_softmax(torch.cat(frames).double(), dim=-1)
+
+    log_p = outputs(network)
+    for row, path in enumerate(layers):
+        if not path.startswith("encoder."):
+            assert (found[row] == 0).all()
+            continue
+        for column, bits in enumerate(widths):
+            log_q = outputs(changed(network, quantize_all({path: bits})))
+            expected = (log_p.exp() * (log_p - log_q)).sum(dim=-1).mean().item()
+            assert found[row, column] == pytest.approx(expected, rel=BAR, abs=0)
+
+
+def suffix(network: Network, path: str) -> int:
+    """Blocks that stand behind the beginning of the block that a layer lies in: the fewest that must be computed anew."""
+    encoder, decoder, block = len(network.encoder.encoders), len(network.decoder.decoders), block_of(path)
+    if path.startswith("encoder."):
+        return encoder - (block[1] if block else 0) + decoder
+    if path.startswith("decoder."):
+        return 0 if path == "decoder.output_layer" else decoder - (block[1] if block else 0)
+    return 0
+
+
+@pytest.mark.parametrize("encoder", [*ENCODERS, "asr"])
+def test_evaluates_no_block_but_those_behind_the_layer(encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every width of a layer, for every utterance, side by side or one after the other: rows that leave blocks are counted."""
+    network = network_of(encoder)
+    layers, rows = [layer.path for layer in build_inventory(network).layers], 0
+
+    def count(name: str) -> None:
+        plain = getattr(stages, name)
+
+        def counted(*arguments: object) -> stages.EncoderState:
+            nonlocal rows
+            state: stages.EncoderState = plain(*arguments)
+            rows += len(state[0] if isinstance(state, tuple) else state)
+            return state
+
+        monkeypatch.setattr(stages, name, counted)
+
+    count("encoder_block")
+    count("decoder_block")
+    measure_kl(network, [], samples(), SOS)
+    references, rows = rows, 0  # which no layer changes
+    measure_kl(network, layers, samples(), SOS)
+    assert rows - references == len(WIDTHS) * len(LENGTHS) * sum(suffix(network, path) for path in layers)

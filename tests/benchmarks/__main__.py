@@ -1,8 +1,17 @@
 """All benchmarks, one after another: `make bench`. Each prints ratios taken in one run on one machine; none asserts a speed."""
 
-from tests.benchmarks import bench_energy, bench_latency, bench_predictor, bench_quantization, bench_runtime, bench_size, bench_solver
+from tests.benchmarks import (
+    bench_activations,
+    bench_energy,
+    bench_latency,
+    bench_predictor,
+    bench_quantization,
+    bench_runtime,
+    bench_size,
+    bench_solver,
+)
 
-BENCHMARKS = (bench_solver, bench_size, bench_runtime, bench_quantization, bench_energy, bench_predictor, bench_latency)
+BENCHMARKS = (bench_solver, bench_size, bench_runtime, bench_quantization, bench_activations, bench_energy, bench_predictor, bench_latency)
 
 for benchmark in BENCHMARKS:
     print(f"== {benchmark.__name__.rpartition('.')[2]}: {(benchmark.__doc__ or '').splitlines()[0]}", flush=True)

@@ -25,6 +25,9 @@ def shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 def make(initializer: Initializer, tensors: Mapping[str, Tensor]) -> np.ndarray:
     if initializer.form == "rounding":
         return np.array(True)
+    if initializer.form.startswith("range_"):
+        [name] = initializer.tensors
+        return steps_of(tensors[name])[initializer.form == "range_zeros"]
     parts = []
     for index, name in enumerate(initializer.tensors):
         tensor, factor = tensors[name], np.float32(initializer.factors[index] if initializer.factors else 1.0)
@@ -45,6 +48,12 @@ def make(initializer: Initializer, tensors: Mapping[str, Tensor]) -> np.ndarray:
         joined = blocks_of(joined.reshape(len(joined), -1), int(initializer.form[5:]), initializer.shape)
     joined = joined.astype(np.float16) if initializer.form.startswith("half") else joined
     return np.ascontiguousarray(joined if initializer.shape is None else joined.reshape(initializer.shape))
+
+
+def steps_of(ranges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scales and zero points of ranges [n, 2] as ONNX's DynamicQuantizeLinear documents them."""
+    scales = (ranges[:, 1] - ranges[:, 0]) / np.float32(255)
+    return scales, np.rint(np.clip(-ranges[:, 0] / scales, 0, 255)).astype(np.uint8)
 
 
 def blocks_of(codes: np.ndarray, bits: int, shape: tuple[int, ...]) -> np.ndarray:

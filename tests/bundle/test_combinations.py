@@ -3,11 +3,12 @@
 Each bundle has the bytes that are foretold, passes the parity gate with the kernels that it has, and is written twice with the same bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,12 +16,17 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from paredown.bundle.forecast import Forecast  # noqa: E402
+from paredown.bundle.graphs.graph import GraphBuilder  # noqa: E402
+from paredown.bundle.parity.follow import ParityError  # noqa: E402
 from paredown.bundle.parity.gate import check_parity  # noqa: E402
 from paredown.bundle.write import render  # noqa: E402
-from paredown.compress.compress import CompressedModel  # noqa: E402
+from paredown.compress.calibrate import calibrate  # noqa: E402
+from paredown.compress.calibration import Calibration  # noqa: E402
+from paredown.compress.layer_calls import Utterance  # noqa: E402
 from paredown.compress.memo import Memo  # noqa: E402
 from paredown.compress.network import compress_model  # noqa: E402
 from paredown.models import Model, load_model  # noqa: E402
+from paredown.runtime.decoder import DecoderSteps  # noqa: E402
 from paredown.space.configuration import Configuration, Decode, Kernel, Scheme  # noqa: E402
 from paredown.space.cost import reduced_bytes  # noqa: E402
 from paredown.space.reduced import original_path, reduce_inventory  # noqa: E402
@@ -45,14 +51,15 @@ def model_of(name: str) -> Model:
         return load_model(write_checkpoint(Path(folder), WITH_CTC[name]))
 
 
-def check(model: Model, configuration: Configuration, forecast: Forecast, memo: Memo) -> CompressedModel:
-    """Raises where a bundle is not as foretold, not what torch computes, or not the same twice; gives the compressed model."""
-    compressed = compress_model(model, configuration, memo)
+def check(model: Model, configuration: Configuration, forecast: Forecast, memo: Memo, calibration: Calibration | None = None) -> None:
+    """Raises where a bundle is not as foretold, not what torch computes, or not the same twice."""
+    compressed = compress_model(model, configuration, memo, calibration)
     files = render(model, compressed)
-    assert {name: len(data) for name, data in files.items()} == dict(forecast.foretell(configuration).files), configuration.to_json()
+    foretold = forecast.foretell(configuration, compressed.calibrated_on)
+    assert {name: len(data) for name, data in files.items()} == dict(foretold.files), configuration.to_json()
     assert check_parity(model, compressed).passed, configuration.to_json()
-    assert render(model, compress_model(model, Configuration.from_json(configuration.to_json()))) == files, configuration.to_json()
-    return compressed
+    again = compress_model(model, Configuration.from_json(configuration.to_json()), calibration=calibration)
+    assert render(model, again) == files, configuration.to_json()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -68,6 +75,21 @@ def test_random_combinations_of_the_bundled_model() -> None:
     forecast = Forecast(model)
     for configuration in draw_structured(model, OF_BUNDLED, seed=1):
         check(model, configuration, forecast, memo)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_so_do_calibrated_codes_and_static_activations(name: str) -> None:
+    model, memo = model_of(name), {}
+    forecast, rng = Forecast(model), np.random.default_rng(0)
+    features = [rng.standard_normal((frames, model.frontend.n_mels), dtype=np.float32) for frames in (70, 90)]
+    heard = calibrate(model.network, [Utterance(one, ((2, 3, 4, 5), (3, 4))) for one in features], model.sos, "5" * 64)
+    for configuration in draw_structured(model, 3, seed=5):
+        for scheme in (
+            Scheme(activations="static"),
+            Scheme(activations="static", method="gptq"),
+            replace(configuration.scheme, method="gptq"),
+        ):
+            check(model, replace(configuration, scheme=scheme), forecast, memo, heard)
 
 
 def alone(model: Model, kernel: Kernel) -> Iterator[Configuration]:
@@ -95,6 +117,32 @@ def test_each_transformation_alone(name: str, kernel: Kernel) -> None:
     forecast = Forecast(model)
     for configuration in alone(model, kernel):
         check(model, configuration, forecast, memo)
+
+
+def test_the_gate_sees_an_activation_between_two_factors(monkeypatch: pytest.MonkeyPatch) -> None:
+    path, product = "decoder.decoders.1.feed_forward.w_2", GraphBuilder._product
+    compressed = compress_model(model_of("transformer"), Configuration(rank=((path, 4),)))
+
+    def faulty(builder: GraphBuilder, x: str, paths: Sequence[str], *rest: Any) -> str:
+        found = product(builder, x, paths, *rest)
+        return builder.node("Relu", [found]) if paths[0] == f"{path}.down" else found
+
+    monkeypatch.setattr(GraphBuilder, "_product", faulty)
+    with pytest.raises(ParityError, match=rf"in front of the input of {path}.up"):
+        check_parity(model_of("transformer"), compressed)
+
+
+def test_the_gate_sees_heads_that_are_handed_to_another_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    compressed = compress_model(model_of("transformer"), Configuration(heads=(("decoder.decoders.1.src_attn", (1,)),)))
+    listen = DecoderSteps.listen
+
+    def faulty(steps: DecoderSteps, *memory: Any) -> None:
+        steps._memory_heads = [(2, 4), (4, 5), (0, 2)]
+        listen(steps, *memory)
+
+    monkeypatch.setattr(DecoderSteps, "listen", faulty)
+    with pytest.raises(ParityError, match=r"behind the product of decoder.decoders.0.*src_attn"):
+        check_parity(model_of("transformer"), compressed)
 
 
 @pytest.mark.parametrize("name", ["conformer-latest", "e_branchformer"])

@@ -21,6 +21,7 @@ from paredown.models import Model, load_model  # noqa: E402
 from paredown.models.espnet import CTC, GlobalMVN, TransformerDecoder, UtteranceMVN  # noqa: E402
 from paredown.models.frontend import LogMelFrontend, read_frontend  # noqa: E402
 from paredown.models.network import ENCODERS as CLASSES  # noqa: E402
+from paredown.space.axes.layers import is_kept  # noqa: E402
 from paredown.space.configuration import Configuration  # noqa: E402
 from tests.models.checkpoints import ENCODERS, SOURCE_TOKENS, TOKENS, asr_config, random_state, st_config, write_checkpoint  # noqa: E402
 
@@ -98,6 +99,30 @@ def test_our_loader_reads_the_same_posteriors(encoder: str, tmp_path: Path) -> N
     assert again.inventory().blocks == (("encoder", 2), ("decoder", 2))
     assert again.tokens == model.tokens
     assert again.bpe_model == tmp_path / "out" / "bpe.model"
+
+
+@pytest.mark.parametrize("encoder", sorted(ENCODERS))
+def test_narrowed_and_factorized_layers_come_back_in_full_shape(encoder: str, tmp_path: Path) -> None:
+    model = st_model(tmp_path / "model", encoder)
+    inventory, keep = model.inventory(), (("encoder", (0, 2)), ("decoder", (0, 2)))
+    kept = [path for path in inventory.feed_forwards if is_kept(path, Configuration(keep=keep))]
+    configuration = Configuration(
+        keep=keep,
+        width=tuple((path, 5 + number) for number, path in enumerate(kept)),
+        rank=tuple((f"{path}.w_{1 + number % 2}", 3) for number, path in enumerate(kept)),
+        heads=tuple((path, (1,)) for path, _ in inventory.heads[::2] if is_kept(path, Configuration(keep=keep))),
+        bits=((f"{kept[0]}.w_1", 4), (f"{kept[0]}.w_2", 16)),
+    )
+    compressed = compress_model(model, configuration)
+    again = load_model(write_espnet(model, compressed, tmp_path / "out"))
+    waveform = np.random.default_rng(0).normal(0, 0.1, 9_000).astype(np.float32)
+    expected = posteriors(dense_network(model, compressed), waveform)
+    # The same sums in another order: factors are multiplied beforehand, and zeros are added.
+    assert all(
+        torch.allclose(found, wanted, atol=2e-5) for found, wanted in zip(posteriors(again.network, waveform), expected, strict=True)
+    )
+    assert not torch.allclose(expected[1], posteriors(model.network, waveform)[1], atol=1e-2)
+    assert again.inventory().feed_forwards.items() == dict.fromkeys(again.inventory().feed_forwards, 24).items()
 
 
 def test_espnets_own_model_loads_it_strictly_and_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

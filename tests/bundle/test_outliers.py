@@ -88,6 +88,28 @@ def test_layers_that_read_the_same_fall_back_together() -> None:
     assert mixed[QKV[0]].with_path is None
 
 
+def test_what_is_left_of_a_layer_is_looked_at() -> None:
+    """Of a narrowed layer the inputs that stay, of a factorized one both factors; no layer is passed over."""
+    model, rows = shared_model(), read_rows(shared_model().network, utterances(shared_model()), shared_model().sos)
+    whole, first = W1.removesuffix(".w_1"), "encoder.encoders.0.self_attn"
+    compressed = at_8_bits(model, width=((whole, 9),), heads=((first, (1,)),), rank=((f"{whole}.w_2", 4),))
+    measured = measure_rounding(model.inventory(), compressed, rows)
+    assert measured.keys() == measure_rounding(model.inventory(), at_8_bits(model), rows).keys()
+    entry = next(entry for entry in rows if f"{first}.linear_out" in entry.paths)
+    weight = compressed.tensors[f"{first}.linear_out.weight"].dequantize().T  # type: ignore[union-attr]
+    results = entry.rows[:, 8:] @ weight
+    expected = np.linalg.norm(rounding_error(entry)[:, 8:] @ weight) / np.linalg.norm(results - results.mean(axis=0))
+    assert measured[f"{first}.linear_out"] == pytest.approx(expected, rel=1e-4)
+    assert 0 < measured[f"{whole}.w_2"] < LIMIT
+
+
+def test_an_outlier_of_a_factorized_layer_is_found() -> None:
+    model = planted("encoder.encoders.0.norm_ff", (W1,))
+    [outlier] = found_in(model, at_8_bits(model, rank=((W1, 12),)))
+    assert outlier.path == W1
+    assert outlier.error > LIMIT
+
+
 def test_only_layers_that_compute_in_int8_are_looked_at() -> None:
     model = planted("encoder.encoders.0.norm_ff", (W1,))
     assert found_in(model, at_8_bits(model, kernels=((W1, "fp32"),))) == ()
@@ -149,7 +171,7 @@ def test_rounding_is_onnxruntimes_own(shift: float) -> None:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     for rows in (values, values[:1], values[5:], values[6:], np.abs(values), -np.abs(values)):
         ends_of_call = np.full((2, len(rows)), [[rows.min()], [rows.max()]], np.float32)
-        change = rounding_error(LayerRows(("a",), rows, *ends_of_call))
+        change = rounding_error(LayerRows(("a",), rows, *ends_of_call, rows.min(axis=0), rows.max(axis=0)))
         expected = session.run(None, {"x": rows})[0] - rows
         step = (max(rows.max(), 0) - min(rows.min(), 0)) / 255
         np.testing.assert_allclose(change, expected, atol=1e-5 * step + 1e-12)
@@ -158,5 +180,5 @@ def test_rounding_is_onnxruntimes_own(shift: float) -> None:
 def test_a_layer_that_reads_nothing_is_no_outlier() -> None:
     model = copy.copy(shared_model())
     compressed, zeros = at_8_bits(model), np.zeros((4, 16), np.float32)
-    silent = LayerRows((W1,), zeros, zeros[:, 0], zeros[:, 0])
+    silent = LayerRows((W1,), zeros, zeros[:, 0], zeros[:, 0], zeros[0], zeros[0])
     assert measure_rounding(model.inventory(), compressed, [silent]) == {W1: 0.0}

@@ -23,7 +23,7 @@ from paredown.runtime.bundle_files import read_manifest  # noqa: E402
 from paredown.runtime.seal import seal  # noqa: E402
 from paredown.runtime.session import Graph  # noqa: E402
 from paredown.runtime.translator import Translator  # noqa: E402
-from paredown.space.configuration import Configuration, Scheme  # noqa: E402
+from paredown.space.configuration import Configuration, Kernel, Scheme  # noqa: E402
 from tests.bundle.models import make_model, shared_model  # noqa: E402
 from tests.bundle.sessions import count_operators  # noqa: E402
 from tests.models.checkpoints import ENCODERS  # noqa: E402
@@ -107,6 +107,29 @@ def test_every_encoder_computes_what_its_bundle_does(encoder: str, tmp_path: Pat
     model = make_model(ENCODERS[encoder]["encoder"], **ENCODERS[encoder]["encoder_conf"])
     bundle = make_bundle(tmp_path, model, 4, sparsity=(("encoder.self_attn", 0.6),))
     check_same(bundle, write_self_contained(bundle, tmp_path / "plain"), monkeypatch)
+
+
+@pytest.mark.parametrize("kernel", ["fp32", "int8", "nbits", "fp16"])
+def test_so_do_other_shapes_and_half_precision(kernel: Kernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers of half precision lie in the file as such."""
+    model, feed_forward = shared_model(), "decoder.decoders.1.feed_forward"
+    paths = [layer.path for layer in model.inventory().layers]
+    configuration = Configuration(
+        bits=tuple((path, 16 if number % 3 else 5) for number, path in enumerate(paths)),
+        width=((feed_forward, 13), ("encoder.encoders.0.feed_forward", 7)),
+        rank=((f"{feed_forward}.w_2", 5), ("encoder.encoders.0.feed_forward_macaron.w_2", 3)),
+        heads=(("decoder.decoders.0.src_attn", (1,)), ("encoder.encoders.1.self_attn", (0,))),
+        scheme=Scheme(kernel=kernel),
+    )
+    bundle = write_bundle(model, compress_model(model, configuration), tmp_path / "bundle")
+    folder = write_self_contained(bundle, tmp_path / "plain")
+    check_same(bundle, folder, monkeypatch)
+    stored = {name: tensor for file in folder.glob("*.onnx") for name, tensor in tensors_of(file).items()}
+    assert stored["expand/decoder.output_layer.weight.half"].data_type == onnx.TensorProto.FLOAT16
+
+
+def tensors_of(file: Path) -> dict[str, onnx.TensorProto]:
+    return {tensor.name: tensor for tensor in onnx.load(file).graph.initializer}
 
 
 @pytest.mark.parametrize("bits", [None, 4])

@@ -72,6 +72,43 @@ def test_without_data_nothing_is_calibrated(place: Path, capsys: pytest.CaptureF
     assert not (place / "none").exists()
 
 
+def test_static_activations_are_heard_in_the_data(place: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    static = ("--bits", "8", "--activations", "static", "--data", str(place / "data"))
+    assert convert(place, *static, output="static") == 0
+    written = manifest(place / "static")
+    assert written["configuration"]["scheme"]["activations"] == "static"
+    assert written["calibration"]["utterances"] == 4
+    assert [entry["name"] for entry in written["tensors"] if entry["name"].endswith("input_ranges")]
+    configuration = place / "static.json"
+    configuration.write_text(json.dumps(written["configuration"]))
+    assert convert(place, "--configuration", str(configuration), "--data", str(place / "data"), output="again") == 0
+    for name in ("weights.bin", "encoder.onnx", "decoder.onnx", "manifest.json"):
+        assert (place / "static" / name).read_bytes() == (place / "again" / name).read_bytes(), name
+    assert convert(place, *static, "--method", "gptq", "--self-contained", output="alone") == 0
+    audio = str(next((place / "data").rglob("*.wav")))
+    assert main(["translate", str(place / "static"), audio, "--beam-size", "2"]) == 0
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (("--bits", "8"), "static activations need --data DATA, utterances that the model hears while it is calibrated; got none"),
+        ((), "--activations static is about layers that are quantized, got none"),
+        (("--bits", "4", "--kernel", "nbits"), "activations are static for kernel int8 alone, got kernel nbits"),
+        (("--bits", "4", "--as", "espnet"), "--as espnet writes no kernels and no decoding, got --activations static"),
+    ],
+)
+def test_static_activations_that_cannot_be_are_refused(
+    place: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], reason: str
+) -> None:
+    assert convert(place, *flags, "--activations", "static", output="refused") == 2
+    captured = capsys.readouterr()
+    assert reason in captured.err
+    assert len(captured.err.splitlines()) == 1
+    assert not (place / "refused").exists()
+
+
 def plant_outlier(place: Path) -> None:
     """The model once more, with one unit a hundred times as large behind a normalization, and small weights for it."""
     write_model(place / "planted")

@@ -158,9 +158,23 @@ def test_of_many_rows_some_are_taken_evenly_spread(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("paredown.compress.calibrate._MOMENT_ROWS", 40)
     part = calibrate(network(), heard, SOS, "")
     kept = {entry.paths[0]: entry.rows for entry in part.rows}[path]
-    np.testing.assert_array_equal(kept, whole[:, [0, 13, 26, 39, 52]].reshape(10, 16))
+    later = int(0.618 * 65) // 5  # of the second utterance others than of the first, or all would be near its beginning
+    np.testing.assert_array_equal(kept, np.concatenate([whole[0, [0, 13, 26, 39, 52]], whole[1, later + np.array([0, 13, 26, 39, 52])]]))
     rows = whole[:, np.arange(20) * 65 // 20].reshape(-1, 16)
     np.testing.assert_allclose(part.moment(path), rows.T @ rows / len(rows), rtol=1e-4, atol=1e-5)
+
+
+def test_every_unit_has_its_extremes_though_few_rows_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over all rows of all calls; of hypotheses that are shorter than others without what stands behind their ends."""
+    heard = [utterance(100 + 50 * seed, (2, 3, 4), (5,), seed=seed) for seed in range(3)]
+    monkeypatch.setattr("paredown.compress.calibrate._KEPT_ROWS", 10**6)
+    whole = {entry.paths: entry for entry in read_rows(network(), heard, SOS)}
+    monkeypatch.setattr("paredown.compress.calibrate._KEPT_ROWS", 3)
+    for entry in read_rows(network(), heard, SOS):
+        rows = whole[entry.paths].rows
+        np.testing.assert_array_equal(entry.least, rows.min(axis=0))
+        np.testing.assert_array_equal(entry.most, rows.max(axis=0))
+        assert len(entry.rows) == 3
 
 
 def test_rows_alone_are_the_rows_of_a_calibration() -> None:
@@ -169,7 +183,7 @@ def test_rows_alone_are_the_rows_of_a_calibration() -> None:
     assert done == [(1, 1)]
     for one, two in zip(read_rows(network(), heard, SOS), whole.rows, strict=True):
         assert one.paths == two.paths
-        for name in ("rows", "lows", "highs"):
+        for name in ("rows", "lows", "highs", "least", "most"):
             np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
 
 
@@ -189,8 +203,8 @@ def test_a_calibration_comes_back_from_its_file(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one.matrix, two.matrix)
     for one, two in zip(found.rows, kept.rows, strict=True):
         assert one.paths == two.paths
-        np.testing.assert_array_equal(one.rows, two.rows)
-        np.testing.assert_array_equal(one.lows, two.lows)
+        for name in ("rows", "lows", "highs", "least", "most"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
 
 
 def test_a_moment_is_symmetric_to_the_last_bit() -> None:

@@ -74,6 +74,22 @@ def test_nbits_gives_the_tokens_of_the_same_bundle_on_the_cpu(write: Write, bits
     assert agreement(decode(bundle, "cuda"), decode(bundle, "cpu", rounding=False)) >= 0.98
 
 
+@pytest.mark.parametrize("kernel", ["fp32", "fp16", "nbits"])
+def test_other_shapes_give_the_tokens_of_the_cpu(kernel: Kernel, tmp_path: Path) -> None:
+    """Widths and ranks that fill no block, and heads that differ from block to block."""
+    model = load_model(MODEL)
+    inventory = model.inventory()
+    configuration = Configuration(
+        bits=tuple((layer.path, 8) for layer in inventory.layers),
+        width=tuple((path, units - 7 * number - 1) for number, (path, units) in enumerate(inventory.feed_forwards.items())),
+        rank=tuple((f"{path}.w_2", 133 + number % 3) for number, path in enumerate(inventory.feed_forwards)),
+        heads=tuple((path, tuple(range(1, heads))) for path, heads in inventory.heads[::3]),
+        scheme=Scheme(kernel=kernel),
+    )
+    bundle = write_bundle(model, compress_model(model, configuration), tmp_path / kernel)
+    assert agreement(decode(bundle, "cuda"), decode(bundle, "cpu", rounding=False)) >= 0.98
+
+
 def test_int8_is_refused(write: Write) -> None:
     with pytest.raises(BadInput, match="int8 runs on the CPU alone"):
         Translator.from_bundle(write("int8", 8), target="cuda")

@@ -65,6 +65,19 @@ def test_a_step_is_espnets_step(form: str, join: Any) -> None:
 
 
 @torch.no_grad()
+def test_blocks_may_differ_in_their_heads() -> None:
+    decoder, memory = make_decoder(), torch.randn(STATES, WIDTH)
+    for attention in (decoder.decoders[0].self_attn, decoder.decoders[2].src_attn):
+        attention.h = 1
+        for layer in (attention.linear_q, attention.linear_k, attention.linear_v):
+            layer.weight, layer.bias = (torch.nn.Parameter(parameter[: attention.d_k]) for parameter in (layer.weight, layer.bias))
+        attention.linear_out.weight = torch.nn.Parameter(attention.linear_out.weight[:, : attention.d_k])
+    cached = CachedDecoder(decoder)
+    cached.listen(memory)
+    assert walk(decoder, cached, memory, [1, 5, 3, *[9] * 20], 0) < TIGHT
+
+
+@torch.no_grad()
 def test_the_pool_outgrows_its_first_size() -> None:
     decoder = make_decoder()
     cached, memory = CachedDecoder(decoder), torch.randn(STATES, WIDTH)

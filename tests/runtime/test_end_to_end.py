@@ -89,6 +89,18 @@ def test_an_asr_model_of_characters_gives_the_tokens_of_espnet(tmp_path: Path) -
     assert check_equal(model, Configuration(scheme=FP32), tmp_path / "bundle") > 1
 
 
+def test_unequal_heads_widths_and_factors_give_the_tokens_of_the_same_torch_network(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "model", st_config(), seed=3)
+    feed_forwards = list(model.inventory().feed_forwards)
+    configuration = Configuration(
+        heads=(("decoder.decoders.0.src_attn", (1,)), ("decoder.decoders.1.self_attn", (0,)), ("encoder.encoders.1.self_attn", (1,))),
+        width=tuple((path, 7 + number) for number, path in enumerate(feed_forwards)),
+        rank=tuple((f"{path}.w_2", 5) for path in feed_forwards[::2]),
+        scheme=FP32,
+    )
+    assert check_equal(model, configuration, tmp_path / "bundle") > 1
+
+
 def test_dropped_blocks_low_bits_and_sparsity_give_the_tokens_of_the_same_torch_network(tmp_path: Path) -> None:
     model = make_model(tmp_path / "model", st_config(), seed=2)
     kept = [layer.path for layer in model.inventory().layers if not layer.path.startswith("decoder.decoders.0.")]

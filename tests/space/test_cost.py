@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from paredown.bundle.pack import pack
 from paredown.compress.quantize import quantize
-from paredown.space.cost import layer_bytes
+from paredown.space.cost import layer_bytes, reduced_bytes
 from paredown.space.inventory import LayerInfo
 
 
@@ -46,8 +46,23 @@ def test_is_what_the_packer_writes(shape: tuple[int, int], bits: int, sparsity: 
     assert layer_bytes(layer_of(*shape), bits, survivors, granularity) == len(packed.data)
 
 
+def test_half_precision_has_no_scales_and_stores_zeros_too() -> None:
+    assert layer_bytes(layer_of(3, 5), bits=16) == 30
+    assert layer_bytes(layer_of(3, 5), bits=16, survivors=1, granularity="tensor", kernel="nbits") == 30
+
+
+def test_parts_of_a_layer_add_up() -> None:
+    down, up = layer_of(2, 9), layer_of(7, 2)
+    assert reduced_bytes((down, up), 3) == layer_bytes(down, 3) + layer_bytes(up, 3)
+    assert reduced_bytes((down, up), 3, (4, None), "tensor") == layer_bytes(down, 3, 4, "tensor") + layer_bytes(up, 3, None, "tensor")
+    assert reduced_bytes((down, up), None, kernel="fp16") == 2 * (18 + 14)
+    assert reduced_bytes((), 4) == 0
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        reduced_bytes((down, up), 3, (4,))
+
+
 def test_rules_are_named() -> None:
-    with pytest.raises(ValueError, match=r"bit-width must .*, got 9"):
+    with pytest.raises(ValueError, match=r"bit-width must lie in \[2, 8\] or be 16, got 9"):
         layer_bytes(layer_of(2, 2), bits=9)
     with pytest.raises(ValueError, match=r"survivors must lie in \[0, 4\].*got 5"):
         layer_bytes(layer_of(2, 2), bits=4, survivors=5)

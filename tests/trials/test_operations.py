@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -102,15 +103,31 @@ def _states(model: Model, frames: int) -> int:
         return 0
 
 
+KEPT = (("encoder", (1,)), ("decoder", (0, 2)))
+FEWER = (("decoder.decoders.0.self_attn", (1,)), ("decoder.decoders.2.src_attn", (0,)))
+HEADS = ((1, 2), (2, 1))  # of the two decoder blocks: own, cross
+
+
+def reduced(model: Model, kernel: Kernel) -> Configuration:
+    """The kept blocks with widths, ranks and heads of their own."""
+    kept = [path for path in model.inventory().feed_forwards if is_kept(path, Configuration(keep=KEPT))]
+    attention = next(path for path, _ in model.inventory().heads if path.startswith("encoder.encoders.1"))
+    width = tuple((path, 5 + number) for number, path in enumerate(kept))
+    rank = tuple((f"{path}.w_1", 3) for path in kept[1:])
+    return plain(kernel, model.inventory(), keep=KEPT, width=width, rank=rank, heads=(*FEWER, (attention, (1,))))
+
+
+@pytest.mark.parametrize("shape", ["dropped", "reduced"])
 @pytest.mark.parametrize("kernel", ["fp32", "int8"])
-def test_the_graphs_nodes_add_up_to_the_same(model: Model, kernel: Kernel, tmp_path: Path) -> None:
-    configuration = plain(kernel, model.inventory(), keep=(("encoder", (1,)), ("decoder", (0, 2))))
+def test_the_graphs_nodes_add_up_to_the_same(model: Model, kernel: Kernel, shape: str, tmp_path: Path) -> None:
+    heads = HEADS if shape == "reduced" else ()
+    configuration = reduced(model, kernel) if heads else plain(kernel, model.inventory(), keep=KEPT)
     bundle = write_bundle(model, compress_model(model, configuration), tmp_path / "bundle")
     steps = (Step(1, 0), Step(3, 1), Step(3, 4))
     features = np.random.default_rng(0).standard_normal((FRAMES, model.frontend.n_mels)).astype(np.float32)
     counted, outputs = count_in_graph(bundle, "encoder", {"features": features})
     for step in steps:
-        counted += count_in_graph(bundle, "decoder", step_inputs(outputs, step))[0]
+        counted += count_in_graph(bundle, "decoder", step_inputs(outputs, step, heads))[0]
     structure = read_structure(model)
     operations = operations_of(model.inventory(), configuration, structure)
     assert macs(operations, structure, Workload(FRAMES, steps)) == counted
@@ -119,15 +136,19 @@ def test_the_graphs_nodes_add_up_to_the_same(model: Model, kernel: Kernel, tmp_p
     assert sorted(map(repr, of_bundle)) == sorted(map(repr, operations))
 
 
-def step_inputs(outputs: dict[str, np.ndarray], step: Step) -> dict[str, np.ndarray]:
-    rows, nodes, keys = step.hypotheses, step.nodes, outputs["memory_keys"]
-    layers, heads, states, dk = keys.shape
+def step_inputs(outputs: dict[str, np.ndarray], step: Step, heads: Sequence[tuple[int, int]] = ()) -> dict[str, np.ndarray]:
+    """`heads`: of every block, in its self-attention and its cross-attention; () where all have as many as the memory says."""
+    rows, nodes = step.hypotheses, step.nodes
+    layers, all_heads, states, dk = outputs["memory_keys"].shape
+    heads = heads or [(all_heads, all_heads)] * layers
+    ends = np.cumsum([0, *(cross for _, cross in heads)])
     inputs = {"tokens": np.zeros((1, rows), np.int64), "position": np.zeros((1, 1, 1), np.int64), "k": np.array([2])}
     inputs |= {"node_mask": np.zeros((1, 1, rows, nodes + rows), np.float32), "memory_mask": np.zeros((1, 1, rows, states), np.float32)}
-    for layer in range(layers):
+    for layer, (own, _) in enumerate(heads):
         for part in ("keys", "values"):
-            inputs[f"memory_{part}_{layer}"] = outputs[f"memory_{part}"][layer : layer + 1]
-            inputs[f"self_{part}_{layer}"] = np.zeros((1, heads, nodes, dk), np.float32)
+            joint = outputs[f"memory_{part}"].reshape(1, -1, states, dk)
+            inputs[f"memory_{part}_{layer}"] = joint[:, ends[layer] : ends[layer + 1]]
+            inputs[f"self_{part}_{layer}"] = np.zeros((1, own, nodes, dk), np.float32)
     return inputs
 
 
@@ -168,8 +189,8 @@ def macs_of_node(node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]]) -> in
 
 
 def test_parameters_of_a_configuration_are_those_its_bundle_stores(model: Model, tmp_path: Path) -> None:
-    for number, keep in enumerate(((), (("encoder", (0,)), ("decoder", (1, 2))))):
-        configuration = plain("int8", model.inventory(), keep=keep)
+    configurations = [plain("int8", model.inventory(), keep=keep) for keep in ((), (("encoder", (0,)), ("decoder", (1, 2))))]
+    for number, configuration in enumerate([*configurations, reduced(model, "int8")]):
         bundle = write_bundle(model, compress_model(model, configuration), tmp_path / str(number))
         stored = json.loads((bundle / "manifest.json").read_text())["parameters"]["stored"]
         assert count_parameters(model.inventory(), configuration) == stored

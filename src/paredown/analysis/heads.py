@@ -39,7 +39,7 @@ class HeadDivergences:
     def __post_init__(self) -> None:
         for path, values in self.divergences:
             if not values or not all(0.0 <= value < float("inf") for value in values):
-                raise ValueError(f"divergences of heads must be finite and not negative, at least one an attention, got {values} for {path}")
+                raise ValueError(f"divergences of heads must be finite and not negative, one or more an attention, got {values} for {path}")
 
     @property
     def by_attention(self) -> dict[str, tuple[float, ...]]:
@@ -76,8 +76,8 @@ def measure_heads(
 ) -> tuple[tuple[str, tuple[float, ...]], ...]:
     """The divergences of removing every head alone, by attention, in the order of `heads` (the inventory's: path -> number of heads).
 
-    `progress(done, total)` counts attentions; each is computed inside a `unit()`, and so is each utterance before them. What stands in front
-    of a head's block is computed once. Raises ValueError without an utterance.
+    `progress(done, total)` counts attentions; each is computed inside a `unit()`, and so is each utterance before them. What stands in
+    front of a head's block is computed once. Raises ValueError without an utterance.
     """
     references = spread(network, samples, lambda own, sample: plain_pass(own, sample, sos), threads=threads, unit=unit)
 
@@ -91,9 +91,9 @@ def measure_heads(
 
 def without_heads(weight: Tensor, removed: Sequence[int], heads: int) -> Tensor:
     """A copy of `linear_out`'s weight [out, heads dk] with the columns of the removed heads at zero."""
-    emptied = weight.detach().clone().unflatten(1, (heads, -1))
-    emptied[:, list(removed)] = 0.0
-    return emptied.flatten(1)
+    emptied = weight.detach().clone()
+    emptied.view(len(emptied), heads, -1)[:, list(removed)] = 0.0
+    return emptied
 
 
 def _without_head(network: Network, path: str, head: int, heads: int, references: Sequence[Plain]) -> float:
@@ -105,5 +105,5 @@ def _without_head(network: Network, path: str, head: int, heads: int, references
 def head_norms(network: Network, path: str, heads: int) -> tuple[float, ...]:
     """The L1 norm of each head's columns of `linear_out`: what magnitude alone says of it."""
     weight = network.get_parameter(f"{path}.linear_out.weight").detach()
-    norms: list[float] = torch.sum(weight.abs().unflatten(1, (heads, -1)), dim=(0, 2)).tolist()
+    norms: list[float] = torch.sum(weight.abs().view(len(weight), heads, -1), dim=(0, 2)).tolist()
     return tuple(norms)

@@ -1,22 +1,26 @@
 """How sensitive the model is to the bit-width of every layer: the Kullback-Leibler divergence that quantizing it alone causes.
 
-Eq. 7 of the lossless 4-bit Conformer paper, measured at the posteriors instead of the encoder's output: those of the decoder,
-teacher-forced on the uncompressed model's own hypotheses, and of every CTC the model has. D(layer, width) is
+Eq. 7 of the lossless 4-bit Conformer paper, in two readings (`Measure`):
 
-    mean over decoder positions of KL(P || Q)  +  for every CTC head, mean over its frames of KL(P || Q)
+- "posteriors", the default: at the posteriors of the decoder, teacher-forced on the uncompressed model's own hypotheses, and of every
+  CTC the model has. D(layer, width) is
 
-P the uncompressed model's posterior, Q the one with this layer alone quantized to this width; positions and frames of all utterances
-count alike. Sums are in float64, from float32 logits.
+      mean over decoder positions of KL(P || Q)  +  for every CTC head, mean over its frames of KL(P || Q)
+
+- "encoder_output", as printed: at the encoder's output, made a distribution over its channels by a softmax; mean over frames. What lies
+  behind the encoder cannot change that, so decoder and CTC layers have a divergence of zero.
+
+P is the uncompressed model's distribution, Q that of the one with this layer alone quantized to this width; positions and frames of all
+utterances count alike. Sums are in float64, from float32 logits. With `around` Q has all other layers quantized too: the table
+around an allocation, in which every layer's own width gives the divergence of the allocation itself.
 
 At 8 bits a divergence can be so small that float32's rounding in the logits shows in its third digit. So that a table is nevertheless
 exactly what one pass after the other would give, variants share a pass only where that changes no bit of it (`_Reference`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from queue import SimpleQueue
 from typing import Literal
 
 import numpy as np
@@ -24,16 +28,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from paredown.analysis.allocation_kl import Granularity, check_layers, quantized, quantized_weight
+from paredown.analysis.posteriors import ctc_heads, plain_pass
 from paredown.analysis.result import WIDTHS
-from paredown.analysis.stages import EncoderState, Sample, Trace, decode_from, embed_features, encode_from, place_of, shared_copy, trace
+from paredown.analysis.spread import spread
+from paredown.analysis.stages import Sample, Trace, decode_from, embed_features, encode_from, place_of, trace
+from paredown.analysis.suffix import (
+    changed_ctc_logits,
+    changed_decoder_logits,
+    ctc_logits,
+    decoder_logits,
+    encoded,
+    repeated,
+)
 from paredown.analysis.variants import Variants
-from paredown.compress.quantize import quantize
 from paredown.models.network import Network
 
-Granularity = Literal["channel", "tensor"]
-# Parts of an encoder block that only add to what runs through it, so that one row may enter the block and become many at the layer.
-# Attention and the two branches of an e_branchformer join several inputs, which must have equally many rows.
-_SPLITS_BY_ITSELF = ("feed_forward", "feed_forward_macaron", "conv_module", "merge_proj")
+Measure = Literal["posteriors", "encoder_output"]
 
 
 def measure_kl(
@@ -44,114 +55,82 @@ def measure_kl(
     *,
     widths: Sequence[int] = WIDTHS,
     granularity: Granularity = "channel",
+    measure: Measure = "posteriors",
+    around: Mapping[str, int] | None = None,
     threads: int = 1,
     progress: Callable[[int, int], None] | None = None,
     unit: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> NDArray[np.float64]:
     """The divergence of every layer at every width, [layers, widths]; lower is better, 0 is no change at all.
 
-    `layers` are ESPnet paths, `sos` is the token the decoder starts from. Layers are spread over `threads`, each running one thread of
-    torch; the result does not depend on their number. `progress(done, total)` counts layers; each of them, and each
-    utterance before them, is computed inside a `unit()`. Raises ValueError if there is no utterance,
+    `layers` are ESPnet paths, `sos` is the token the decoder starts from, `around` the width of other layers. Layers are spread over
+    `threads`, each running one thread of torch; the result does not depend on their number. `progress(done, total)` counts layers; each
+    of them, and each utterance before them, is computed inside a `unit()`. Raises ValueError if there is no utterance,
     or if a path is no layer of encoder, decoder or CTC.
     """
     if not samples:
         raise ValueError("sensitivity needs at least one utterance, got none")
-    _check_layers(network, layers)
-    table = np.zeros((len(layers), len(widths)))
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        plain = shared_copy(network)
-        references = []
-        for sample in samples:
-            with unit():
-                references.append(_reference(plain, sample, sos, len(widths)))
-        idle: SimpleQueue[Network] = SimpleQueue()
-        for _ in range(threads):
-            idle.put(shared_copy(network))
+    check_layers(network, [*layers, *(around or {})])
+    base = quantized(network, around or {}, granularity)
 
-        def run(path: str) -> NDArray[np.float64]:
-            own = idle.get()
-            try:
-                with unit():
-                    return _divergences(own, path, references, widths, granularity)
-            finally:
-                idle.put(own)
+    def refer(plain: Network, sample: Sample) -> _Reference:
+        return _reference(plain, base, sample, sos, len(widths), measure)
 
-        pool = ThreadPoolExecutor(threads)
-        try:
-            rows = {pool.submit(run, path): row for row, path in enumerate(layers)}
-            for done, future in enumerate(as_completed(rows), 1):
-                table[rows[future]] = future.result()
-                if progress is not None:
-                    progress(done, len(layers))
-        finally:
-            pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C nothing more is begun
-    finally:
-        torch.set_num_threads(before)
-    return table
+    references = spread(network, samples, refer, threads=threads, unit=unit)
 
+    def run(own: Network, path: str) -> NDArray[np.float64]:
+        weights = [quantized_weight(network, path, bits, granularity) for bits in widths]
+        return _divergences(own, path, weights, references, measure)
 
-def _check_layers(network: Network, layers: Sequence[str]) -> None:
-    modules = dict(network.named_modules())
-    for path in layers:
-        if not isinstance(getattr(modules.get(path), "weight", None), Tensor):
-            raise ValueError(f"layers must be paths of weights in the network, got {path!r}")
-        place_of(network, path)
+    table = spread(base, layers, run, threads=threads, progress=progress, unit=unit)
+    return np.array(table).reshape(len(layers), len(widths))
 
 
 @dataclass(frozen=True)
 class _Reference:
-    """The uncompressed pass over one utterance: its states, and log posteriors [positions, tokens] of every head, float64.
+    """One utterance: states of the network around which is measured, and log distributions [positions, tokens] of the uncompressed one.
 
+    `base`: divergence of each head of that network itself, summed over positions: what stays where a layer cannot change the head.
     `encodes_alike` and `decodes_alike`: whether a batch of copies gives, bit by bit, what one alone gives. Matrix products of very short
     sequences take another path in a batch, and round differently.
     """
 
-    trace: Trace
-    log_posteriors: Mapping[str, Tensor]
+    states: Trace
+    log_p: Mapping[str, Tensor]
+    base: Mapping[str, float]
     encodes_alike: bool
     decodes_alike: bool
 
 
-@torch.inference_mode()
-def _reference(network: Network, sample: Sample, sos: int, variants: int) -> _Reference:
-    states = trace(network, sample, sos)
-    logits = {"decoder": decode_from(network, len(network.decoder.decoders), states.decoder_states[-1], states.memory)}
-    logits |= _ctc_logits(network, states.memory)
-    memory = states.memory.repeat(variants, 1, 1)
-    encoded = encode_from(network, 0, _repeated(embed_features(network, states.features), variants))
-    decoded = decode_from(network, 0, states.decoder_states[0].repeat(variants, 1, 1), memory)
-    heard = _ctc_logits(network, encoded)
-    return _Reference(
-        states,
-        {head: torch.log_softmax(value[0].double(), dim=-1) for head, value in logits.items()},
-        all(
-            torch.equal(batch, alone.expand_as(batch))
-            for batch, alone in [(encoded, states.memory), *((heard[h], logits[h]) for h in heard)]
-        ),
-        torch.equal(decoded, logits["decoder"].expand_as(decoded)),
-    )
+def _reference(plain: Network, base: Network, sample: Sample, sos: int, variants: int, measure: Measure) -> _Reference:
+    found, states = plain_pass(plain, sample, sos), trace(base, sample, sos)
+    memory = encode_from(base, 0, repeated(embed_features(base, states.features), variants))
+    heard = {name: (head.ctc_lo(memory), head.ctc_lo(states.memory)) for name, head in ctc_heads(base).items()}
+    encodes_alike = all(torch.equal(batch, one.expand_as(batch)) for batch, one in [(memory, states.memory), *heard.values()])
+    if measure == "encoder_output":
+        log_p = {"encoder": torch.log_softmax(found.states.memory[0].double(), dim=-1)}
+        return _Reference(states, log_p, _own(log_p, {"encoder": states.memory}), encodes_alike, decodes_alike=True)
+    one = decode_from(base, len(base.decoder.decoders), states.decoder_states[-1], states.memory)
+    batch = decode_from(base, 0, states.decoder_states[0].repeat(variants, 1, 1), states.memory.repeat(variants, 1, 1))
+    own = _own(found.log_posteriors, {"decoder": one} | {name: alone for name, (_, alone) in heard.items()})
+    return _Reference(states, found.log_posteriors, own, encodes_alike, torch.equal(batch, one.expand_as(batch)))
 
 
-@torch.inference_mode()
+def _own(log_p: Mapping[str, Tensor], logits: Mapping[str, Tensor]) -> dict[str, float]:
+    return {head: float(_divergence(value, logits[head])[0]) for head, value in log_p.items()}
+
+
 def _divergences(
-    network: Network, path: str, references: Sequence[_Reference], widths: Sequence[int], granularity: Granularity
+    network: Network, path: str, weights: Sequence[Tensor], references: Sequence[_Reference], measure: Measure
 ) -> NDArray[np.float64]:
     """One row of the table."""
-    module = network.get_submodule(path)
-    own = network.get_parameter(f"{path}.weight")
-    values = own.detach().float().numpy()
-    weights = [torch.from_numpy(quantize(values, bits, granularity).dequantize()).to(own.dtype) for bits in widths]
-    sums: dict[str, NDArray[np.float64]] = {}
-    positions: dict[str, int] = {}
-    with Variants(module, weights) as layer:
+    sums: dict[str, NDArray[np.float64]] = {head: np.zeros(len(weights)) for head in references[0].log_p}
+    with Variants(network.get_submodule(path), weights) as layer:
         for reference in references:
-            for head, logits in _logits(network, path, layer, reference).items():
-                log_p = reference.log_posteriors[head]
-                sums[head] = sums.get(head, np.zeros(len(weights))) + _divergence(log_p, logits)
-                positions[head] = positions.get(head, 0) + len(log_p)
+            changed = _LOGITS[measure](network, path, layer, reference)
+            for head, log_p in reference.log_p.items():
+                sums[head] += _divergence(log_p, changed[head]) if head in changed else reference.base[head]
+    positions = {head: sum(len(reference.log_p[head]) for reference in references) for head in sums}
     summed: NDArray[np.float64] = np.sum([total / positions[head] for head, total in sums.items()], axis=0)
     return np.maximum(summed, 0.0)  # a divergence is never negative; rounding can leave -1e-17 where nothing changed
 
@@ -163,44 +142,23 @@ def _divergence(log_p: Tensor, logits: Tensor) -> NDArray[np.float64]:
     return divergence
 
 
-def _logits(network: Network, path: str, layer: Variants, reference: _Reference) -> dict[str, Tensor]:
-    """Logits of every head that the layer can change, [variants, positions, tokens], from the last state in front of it."""
-    states, (part, block) = reference.trace, place_of(network, path)
+def _posterior_logits(network: Network, path: str, layer: Variants, reference: _Reference) -> dict[str, Tensor]:
+    """Logits of every head that the layer can change, [variants, positions, tokens]."""
+    states, alike, part = reference.states, reference.encodes_alike, place_of(network, path)[0]
     if part in ("ctc", "st_ctc"):
-        return {part: layer.run(reference.encodes_alike, lambda _: network.get_submodule(path)(states.memory))}
+        return {part: changed_ctc_logits(network, path, layer, states, side_by_side=alike)}
     if part == "decoder":
-        return {"decoder": layer.run(reference.decodes_alike, lambda variants: _decoded(network, block, states, variants))}
-    memory = layer.run(reference.encodes_alike, lambda variants: _encoded(network, path, block, states, variants))
-    batches = [memory] if reference.decodes_alike else torch.split(memory, 1)
-    decoded = [decode_from(network, 0, states.decoder_states[0].repeat(len(batch), 1, 1), batch) for batch in batches]
-    heads = [_ctc_logits(network, batch) for batch in ([memory] if reference.encodes_alike else torch.split(memory, 1))]
-    return {"decoder": torch.cat(decoded)} | {name: torch.cat([head[name] for head in heads]) for name in heads[0]}
+        return {"decoder": changed_decoder_logits(network, path, layer, states, side_by_side=reference.decodes_alike)}
+    memory = encoded(network, path, layer, states, side_by_side=alike)
+    decoded = decoder_logits(network, memory, states, side_by_side=reference.decodes_alike)
+    return {"decoder": decoded} | ctc_logits(network, memory, side_by_side=alike)
 
 
-def _decoded(network: Network, block: int | None, states: Trace, variants: int) -> Tensor:
-    memory = states.memory.repeat(variants, 1, 1)
-    if block is None:  # the embedding itself makes one row into many
-        return decode_from(network, 0, network.decoder.embed(states.tokens), memory)
-    return decode_from(network, block, states.decoder_states[block].repeat(variants, 1, 1), memory)
+def _encoder_logits(network: Network, path: str, layer: Variants, reference: _Reference) -> dict[str, Tensor]:
+    """The encoder's output, whose channels take the place of tokens, where the layer can change it."""
+    if place_of(network, path)[0] != "encoder":
+        return {}
+    return {"encoder": encoded(network, path, layer, reference.states, side_by_side=reference.encodes_alike)}
 
 
-def _encoded(network: Network, path: str, block: int | None, states: Trace, variants: int) -> Tensor:
-    if block is None:
-        return encode_from(network, 0, embed_features(network, states.features))
-    if path.split(".")[3] in _SPLITS_BY_ITSELF:
-        return encode_from(network, block, states.encoder_states[block])
-    state = _repeated(states.encoder_states[block], variants)
-    if path.endswith(".linear_pos"):  # reads the positions alone, which all variants share otherwise
-        state = (state[0], state[1].repeat(variants, 1, 1))
-    return encode_from(network, block, state)
-
-
-def _repeated(state: EncoderState, variants: int) -> EncoderState:
-    if isinstance(state, tuple):
-        return state[0].repeat(variants, 1, 1), state[1]
-    return state.repeat(variants, 1, 1)
-
-
-def _ctc_logits(network: Network, memory: Tensor) -> dict[str, Tensor]:
-    heads = {"ctc": network.ctc, "st_ctc": network.st_ctc}
-    return {name: head.ctc_lo(memory) for name, head in heads.items() if head is not None}
+_LOGITS = {"posteriors": _posterior_logits, "encoder_output": _encoder_logits}

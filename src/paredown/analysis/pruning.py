@@ -62,7 +62,8 @@ class PruningCurves:
         """What `save` wrote; raises ValueError if the file is damaged, FileNotFoundError if there is none."""
         values, described = load_array(path, _KIND)
         try:
-            return cls(**(described | {name: tuple(described[name]) for name in ("groups", "shares")}), values=values)
+            described |= {name: tuple(described[name]) for name in ("groups", "shares")}
+            return cls(values=values, **described)
         except (KeyError, TypeError) as error:
             raise ValueError(f"a file of {_KIND} must be as paredown wrote it, {path} is not: {error}") from error
 

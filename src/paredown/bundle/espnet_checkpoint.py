@@ -2,8 +2,8 @@
 
 The weights are what the compressed ones stand for, in float32: codes times scales, pruned weights as zeros, and zeros where hidden units
 and heads are gone, the product where a matrix was factorized (ESPnet has one width and one number of heads a stack; nothing keeps zeros
-and ranks in training). Dropped blocks are gone and the others counted anew. What only training uses (a source CTC, extra decoders) is that of the
-original checkpoint. File names in the config are relative to the folder.
+and ranks in training). Dropped blocks are gone and the others counted anew. What only training uses (a source CTC, extra decoders) is
+that of the original checkpoint. File names in the config are relative to the folder.
 """
 
 import copy

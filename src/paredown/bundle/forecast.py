@@ -82,8 +82,8 @@ class BundleForecast:
 class Forecast:
     """Foretells bundles of one model, whose weights must not change meanwhile.
 
-    The first forecast of a structure (blocks, kernels, shapes) makes its graphs, and the first that prunes a group sorts the group's weights:
-    those of narrowed and factorized layers, whose numbers are others, for every shape of theirs.
+    The first forecast of a structure (blocks, kernels, shapes) makes its graphs, and the first that prunes a group sorts the group's
+    weights: those of narrowed and factorized layers, whose numbers are others, for every shape of theirs.
     """
 
     def __init__(self, model: "Model") -> None:

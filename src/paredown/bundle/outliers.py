@@ -9,9 +9,10 @@ int8 conformers elsewhere. So for every layer, over inputs kept by calibration, 
 The mean is taken out because large activations are often constant: beside what they add to every output, the error would look small.
 
 The layers of the bundled model have a median of 0.007 (43 dB), its output layer 0.008; behind the heavy-tailed activations of the
-encoder's feed-forwards a few have 0.02 to 0.06, and the worst 0.17. That one alone moves the posteriors by 7e-7 nats, all int8 activations
-together by 2e-4: what such a layer adds to its block is small, and nothing is gained by a slower kernel. `LIMIT` lies above them, and far
-below the 0.4 and more of a layer whose input has a unit a hundred times as large as the others.
+encoder's feed-forwards a few have 0.02 to 0.06, and the worst 0.17 (static: a median of 0.010, the worst 0.20). That one alone moves the
+posteriors by 7e-7 nats, all int8 activations together by 2e-4: what such a layer adds to its block is small, and nothing is gained by a
+slower kernel. `LIMIT` lies above them, and far below the 0.4 and more of a layer whose input has a unit a hundred times as large as the
+others.
 
 The cause lies in what a layer reads, so all that read it fall back together; apart they would also split the one product that they share.
 """
@@ -72,8 +73,8 @@ def with_fallbacks(configuration: Configuration, outliers: Sequence[Outlier]) ->
 
 def measure_rounding(inventory: Inventory, compressed: CompressedModel, inputs: Sequence[LayerRows]) -> Mapping[str, float]:
     """The error of every layer that the int8 kernel computes and whose inputs are known, by path; of two factors the larger."""
-    configuration = compressed.configuration
-    kernels, errors = choose_kernels(reduce_inventory(inventory, configuration), configuration), {}
+    configuration, errors = compressed.configuration, dict[str, float]()
+    kernels = choose_kernels(reduce_inventory(inventory, configuration), configuration)
     for entry in inputs:
         for path in entry.paths:
             for part, read in read_parts(entry, path, configuration, compressed.tensors, compressed.cuts):

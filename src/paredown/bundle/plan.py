@@ -28,7 +28,7 @@ from paredown.space.cost import FP16_BYTES
 from paredown.space.inventory import Inventory, LayerInfo
 from paredown.space.reduced import original_path, reduce_inventory
 
-BATCH_NORM, _FOLDED_INTO = "conv_module.norm.", "conv_module.depthwise_conv.weight"
+BATCH_NORM, FOLDED_INTO = "conv_module.norm.", "conv_module.depthwise_conv"
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _as_stored(forms: Mapping[str, TensorForm], unfolded: Mapping[str, int]) -> 
     """What `paredown.bundle.storage` does to the tensors, done to their forms."""
     stored = {name: form for name, form in forms.items() if BATCH_NORM not in name}
     for name in [name for name in forms if name.endswith(f"{BATCH_NORM}weight")]:
-        weight = name.replace(f"{BATCH_NORM}weight", _FOLDED_INTO)
+        weight = name.replace(f"{BATCH_NORM}weight", f"{FOLDED_INTO}.weight")
         if stored[weight].bits is not None:  # the fold gives every channel a scale of its own
             stored[weight] = replace(stored[weight], channels=stored[weight].shape[0])
     for path in unfolded:
@@ -162,6 +162,6 @@ def _in_half(forms: Mapping[str, TensorForm], configuration: Configuration, half
 
     def is_half(name: str, form: TensorForm) -> bool:
         in_layers = name.endswith(".weight") and original_path(name.removesuffix(".weight")) in layers
-        return form.bits is None and (half or (in_layers and not (fp32 and name.endswith(_FOLDED_INTO))))
+        return form.bits is None and (half or (in_layers and not (fp32 and name.endswith(f"{FOLDED_INTO}.weight"))))
 
     return {name: replace(form, number_bytes=FP16_BYTES) if is_half(name, form) else form for name, form in forms.items()}

@@ -37,7 +37,8 @@ How to decode: run the encoder on the features of one utterance [frames, {mels}]
 decoder as memory_keys_i and memory_values_i (where layers differ in their heads, memory_keys holds the heads of all layers, one layer
 after the other, and the decoder's inputs say how many each has), and no nodes at first: self_keys_i and self_values_i with 0 nodes.
 A step takes the newest token of every hypothesis (sos first) at its position (0 first) and gives the k best next tokens with their
-log-probabilities. Its outputs new_self_keys_i and new_self_values_i are the next step's self_keys_i and self_values_i: every step appends one node for each hypothesis.
+log-probabilities. Its outputs new_self_keys_i and new_self_values_i are the next step's self_keys_i and self_values_i: every step appends
+one node for each hypothesis.
 node_mask says with 0 which nodes a hypothesis descends from, its own of this step included, and hides the others with -3e4;
 memory_mask does the same for frames (all 0 for one utterance). Where there is a ctc.onnx, it turns encoder_out into log-probabilities of
 the tokens for every frame.

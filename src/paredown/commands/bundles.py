@@ -28,7 +28,9 @@ def add(subparsers: Any) -> None:
     convert.add_argument("model", metavar="MODEL")
     add_configuration(convert)
     convert.add_argument(
-        "--data", metavar="DATA", help="what the model hears for --method gptq, --activations static and the outlier check (bundled model: its analysis split)"
+        "--data",
+        metavar="DATA",
+        help="what the model hears for --method gptq, --activations static and the outlier check (bundled model: its analysis split)",
     )
     _add_output(convert)
     convert.set_defaults(run=run_convert)
@@ -77,7 +79,12 @@ def run_convert(options: argparse.Namespace) -> int:
 
 def _check_options(options: argparse.Namespace) -> None:
     """Raises BadInput for flags that the form has no place for."""
-    flags = {"--kernel": options.kernel, "--activations": options.activations, "--beam-size": options.beam_size, "--ctc-weight": options.ctc_weight}
+    flags = {
+        "--kernel": options.kernel,
+        "--activations": options.activations,
+        "--beam-size": options.beam_size,
+        "--ctc-weight": options.ctc_weight,
+    }
     given = [f"{flag} {value}" for flag, value in flags.items() if value is not None]
     if options.form == "espnet" and given:
         raise BadInput(f"--as espnet writes no kernels and no decoding, got {', '.join(given)}")

@@ -24,7 +24,9 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kernel", choices=get_args(Kernel), help="what multiplies: int8 (default with --bits), nbits, fp16 or fp32")
     parser.add_argument("--method", choices=get_args(Method), help="codes: rtn, each the nearest (default), or gptq, calibrated on --data")
     parser.add_argument(
-        "--activations", choices=get_args(Activations), help="of int8: the range of each call (dynamic, default) or one heard in --data (static)"
+        "--activations",
+        choices=get_args(Activations),
+        help="of int8: the range of each call (dynamic, default) or one heard in --data (static)",
     )
     parser.add_argument("--granularity", choices=get_args(Granularity), help="a scale for each output channel (default) or for each tensor")
     parser.add_argument("--beam-size", type=positive, metavar="N", help="hypotheses of the search that the bundle asks for (default 10)")
@@ -39,7 +41,9 @@ def configuration_of(model: "Model", options: argparse.Namespace) -> Configurati
         configuration = read_configuration(options.configuration)
     else:
         configuration = configured(model, 32 if options.bits is None else options.bits)
-    changes = {name: getattr(options, name) for name in ("kernel", "method", "activations", "granularity") if getattr(options, name) is not None}
+    changes = {
+        name: getattr(options, name) for name in ("kernel", "method", "activations", "granularity") if getattr(options, name) is not None
+    }
     for name, value in changes.items():
         if not configuration.bits and value not in ("fp32", "fp16"):
             raise BadInput(f"--{name} {value} is about layers that are quantized, got none: add --bits {MIN_BITS} to {MAX_BITS}")

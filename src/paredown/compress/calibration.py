@@ -48,7 +48,9 @@ class LayerRows:
 
     def __post_init__(self) -> None:
         if not self.least.shape == self.most.shape == self.rows.shape[1:]:
-            raise ValueError(f"each unit has a range, got {self.rows.shape[1]} units, {len(self.least)} and {len(self.most)} ends of ranges")
+            raise ValueError(
+                f"each unit has a range, got {self.rows.shape[1]} units, {len(self.least)} and {len(self.most)} ends of ranges"
+            )
         if not len(self.rows) == len(self.lows) == len(self.highs):
             raise ValueError(f"each row has a range, got {len(self.rows)} rows, {len(self.lows)} and {len(self.highs)} ends of ranges")
 
@@ -99,10 +101,7 @@ class Calibration:
             with np.load(path, allow_pickle=False) as arrays:
                 described = json.loads(str(arrays["description"]))
                 moments = (LayerMoment(tuple(paths), _unfolded(arrays[f"moment.{i}"])) for i, paths in enumerate(described["moments"]))
-                rows = (
-                    LayerRows(tuple(paths), *(arrays[f"{name}.{i}"] for name in _OF_ROWS))
-                    for i, paths in enumerate(described["rows"])
-                )
+                rows = (LayerRows(tuple(paths), *(arrays[f"{name}.{i}"] for name in _OF_ROWS)) for i, paths in enumerate(described["rows"]))
                 return cls(tuple(moments), tuple(rows), described["digest"], int(described["utterances"]))
         except FileNotFoundError:
             raise

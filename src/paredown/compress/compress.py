@@ -32,7 +32,7 @@ Given = TypeVar("Given")
 
 @dataclass(frozen=True)
 class CalibratedOn:
-    """What the calibrated method, or the ranges of static activations, saw: the digest of model, data and settings, and the number of utterances."""
+    """What the calibrated method, or the ranges of static activations, saw: digest of model, data and settings, number of utterances."""
 
     digest: str
     utterances: int

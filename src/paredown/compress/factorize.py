@@ -36,9 +36,7 @@ def decompose(weight: Array) -> Factors:
     return Factors((right * signs[:, None]).astype(np.float32), (left * (values * signs)).astype(np.float32))
 
 
-def factorize(
-    parameters: Mapping[str, Array], ranks: Mapping[str, int], decomposed: Callable[[str, Array], Factors]
-) -> dict[str, Array]:
+def factorize(parameters: Mapping[str, Array], ranks: Mapping[str, int], decomposed: Callable[[str, Array], Factors]) -> dict[str, Array]:
     """The parameters with the weights of the layers in `ranks` replaced by two factors, in their place; absent layers are passed over.
 
     `decomposed` gives the factors of a layer's weight, or remembers them.

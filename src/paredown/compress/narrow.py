@@ -36,7 +36,11 @@ def rank_units(w_1: Array, w_2: Array) -> Indices:
 
 
 def find_cuts(
-    state: Mapping[str, Array], inventory: Inventory, configuration: Configuration, stored_order: bool, modules: Collection[str] | None = None
+    state: Mapping[str, Array],
+    inventory: Inventory,
+    configuration: Configuration,
+    stored_order: bool,
+    modules: Collection[str] | None = None,
 ) -> dict[str, Cut]:
     """The cuts of all narrowed feed-forwards and attentions (or those in `modules`), by the original name of the parameter.
 

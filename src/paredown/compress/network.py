@@ -1,4 +1,4 @@
-"""Between torch networks and compressed weights. (Of this folder only `reshape` and what runs the network for calibration know torch too.)"""
+"""Between torch networks and compressed weights. (Of this folder only `reshape` and what runs the network to calibrate know torch too.)"""
 
 import copy
 from collections.abc import Mapping

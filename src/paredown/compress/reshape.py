@@ -28,11 +28,12 @@ class Factorized(torch.nn.Module):
 def reshape_network(network: "Network", reduced: Inventory) -> None:
     """Give the modules of a network, in place, the shapes of a reduced inventory (original block indices); new weights are not set."""
     for layer in reduced.layers:
-        path, whole = original_path(layer.path), network.get_submodule(original_path(layer.path))
+        path = original_path(layer.path)
+        whole: Any = network.get_submodule(path)
         if layer.path == f"{path}.down":
             outputs = reduced.by_path[f"{path}.up"].channels
             _replace(network, path, Factorized(layer.shape[1], layer.channels, outputs, whole.bias is not None))
-        elif layer.path == path and tuple(whole.weight.shape) != layer.shape:  # type: ignore[union-attr,operator]
+        elif layer.path == path and tuple(whole.weight.shape) != layer.shape:
             _replace(network, path, _make_linear(layer.shape[1], layer.channels, whole.bias is not None))
     for path, heads in reduced.heads:
         attention: Any = network.get_submodule(path)
@@ -55,6 +56,5 @@ def _replace(network: "Network", path: str, module: torch.nn.Module) -> None:
 
 def _make_linear(inputs: int, outputs: int, bias: bool) -> torch.nn.Linear:
     """Without drawing weights, so that torch's generator stays as it is."""
-    made = torch.nn.utils.skip_init(torch.nn.Linear, inputs, outputs, bias=bias)
-    assert isinstance(made, torch.nn.Linear)
+    made: torch.nn.Linear = torch.nn.utils.skip_init(torch.nn.Linear, inputs, outputs, bias=bias)  # type: ignore[no-untyped-call]
     return made

@@ -46,8 +46,9 @@ class CachedDecoder:
         """`join` makes a product of linear layers; the decoder's weights must not change afterwards."""
         self._embed, self._positions = decoder.embed[0], decoder.embed[1]
         self._blocks = [_Block(layer, join) for layer in decoder.decoders]
-        own, crossings = [layer.self_attn for layer in decoder.decoders], [layer.src_attn for layer in decoder.decoders]
-        self._dk = own[0].d_k
+        layers: list[Any] = list(decoder.decoders)
+        own, crossings = [layer.self_attn for layer in layers], [layer.src_attn for layer in layers]
+        self._dk: int = own[0].d_k
         self._own_heads, self._memory_heads = (_places([attention.h for attention in attentions]) for attentions in (own, crossings))
         self._project_memory = join([crossing.linear_k for crossing in crossings] + [crossing.linear_v for crossing in crossings])
         self._after_norm = decoder.after_norm if decoder.normalize_before else None

@@ -27,7 +27,8 @@ SUPERNET = "supernet.json"
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """One loaded checkpoint. `network` is in evaluation mode, float32; `digest` is the SHA-256 of config and weights file.
+    """One loaded checkpoint. `network` is in evaluation mode, float32; `digest` is the SHA-256 of config and weights file (and of
+    `supernet.json`, where there is one).
 
     `dropped` names the parts of the config that inference leaves out; the weights of a source CTC among them stay in the network.
     `source_tokens` is empty for ASR, `bpe_model` None unless `token_type` is "bpe".
@@ -112,8 +113,15 @@ def load_model(path: str | Path) -> Model:
         sos=end,
         eos=end,
         dropped=dropped_parts(config),
-        digest=_digest(folder / CONFIG, weights_file),
+        digest=digest_model(folder),
     )
+
+
+def digest_model(path: str | Path) -> str:
+    """The digest that `load_model(path)` has, without loading; raises as it does where files are missing."""
+    folder = locate_model(path)
+    files = [folder / CONFIG, locate_weights(folder)]
+    return _digest(*files, *([folder / SUPERNET] if (folder / SUPERNET).is_file() else []))
 
 
 def _digest(*files: Path) -> str:

@@ -1,7 +1,7 @@
 """Several utterances at a time: their searches take their steps together, in one call of the decoder.
 
 A place is refilled as soon as its search is done, so that the batch stays full until the utterances run out. Encoders run one by one:
-they are long products already, and a padded batch would change their int8 activations.
+they are long products already, and a padded batch would change their int8 activations where those are dynamic.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

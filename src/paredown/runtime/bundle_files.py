@@ -170,7 +170,6 @@ class Manifest:
     """What the runtime needs of `manifest.json`.
 
     `least_frames`: the fewest feature frames that the encoder's subsampling takes. `kernels`: those that compute one layer or more.
-    `activations` of the int8 kernel: "static" are rounded by ranges in the bundle, "dynamic" by those of a call.
     """
 
     task: str
@@ -188,7 +187,6 @@ class Manifest:
     ctc: GraphRecord | None = None
     ctc_weight: float = 0.0
     kernels: frozenset[str] = frozenset()
-    activations: str = "dynamic"
 
     @property
     def graphs(self) -> tuple[GraphRecord, ...]:
@@ -217,7 +215,6 @@ class Manifest:
             ctc=GraphRecord.from_json(graphs["ctc"]) if "ctc" in graphs else None,
             ctc_weight=float(decode.get("ctc_weight", 0.0)),
             kernels=frozenset(layer["kernel"] for layer in value["layers"].values()),
-            activations=value["configuration"].get("scheme", {}).get("activations", "dynamic"),
         )
 
 

@@ -2,8 +2,8 @@
 
     code = clip(round(x / scale) + zero, 0, 255)        x is about scale * (code - zero)
 
-Every range holds 0, which is rounded without an error. The arithmetic is that of DynamicQuantizeLinear, in float32: so a static range that is
-the range of a call gives what the dynamic kernel gives.
+Every range holds 0, which is rounded without an error. The arithmetic is that of DynamicQuantizeLinear, in float32: so a static range that
+is the range of a call gives what the dynamic kernel gives.
 """
 
 import numpy as np

@@ -154,6 +154,8 @@ class Translator:
 
         At fp32 the tokens are those of `translate`. Int8 activations of one call share one scale, so beside others an utterance's
         scores would move: an int8 bundle translates one by one, unless `approximate` allows it; then its results are labelled so.
+        With static activations they rarely move: padding changes the order of float sums, which now and then takes an activation across
+        half a step (bundled model: the best hypothesis stays in 800 of 800 cases, the ten best in 794).
         Steps are shared, so the search has no time of its own (NaN in `timings`). All searches of a batch share the memory limit, so the
         longest audio is shorter than alone: `limits_together` of the batch size, or of the number of `audios` where that is known and
         smaller. Raises BadInput as `translate` does, for the first audio that is bad (nothing is returned then), and for a batch size

@@ -1,6 +1,7 @@
 """In which order the blocks of a stack go: by the quality of bundles without them, or by the loss of the network without them."""
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from paredown.trials.workshop import Workshop
 
 LOWER_IS_BETTER = ("wer",)
 LOSS = "loss"
+Kept = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,14 @@ class OrderRule:
     `rule` "greedy": the block goes whose loss costs least in the metric `by`; "middle": from the middle on, nothing is measured.
     `by`: a score of what bundles without blocks decode, or "loss", the network's own on the references (`analysis/block_loss.py`; the CTC
     over the output text weighs what it weighed in training), which costs a fraction of decoding. `protect`: the first and the last
-    block stay. `utterances`: of the analysis split, spread evenly over the lengths. `beam`: smaller than the search's, because only the
-    ranking of blocks matters.
+    block stay. `width`: how many sets of blocks are followed at every depth (1 is the paper's). `utterances`: of the analysis split,
+    spread evenly over the lengths. `beam`: smaller than the search's, because only the ranking of blocks matters.
     """
 
     rule: Literal["greedy", "middle"] = "greedy"
     by: str = "chrf"
     protect: bool = True
+    width: int = 3
     utterances: int = 100
     beam: int = 4
 
@@ -70,28 +73,29 @@ class BlockOrdering:
     def _by_loss(self, stack: str, blocks: range, least: int, rule: OrderRule, subset: Split) -> LayerOrder:
         weight = read_output_ctc_weight(self._model.config)
         samples, workers = read_references(self._model, subset), self._decoder.workers
-        loss = BlockLoss(
-            self._model.network, stack, samples, self._model.sos, ctc_weight=weight, threads=workers, unit=machine_share
-        )
-        return greedy_order(
-            blocks,
-            lambda kept: -loss(kept),
-            protect_first_last=rule.protect,
-            minimum=least,
-            progress=self._progress,
-            settle=loss.settle,
-        )
+        loss = BlockLoss(self._model.network, stack, samples, self._model.sos, ctc_weight=weight, threads=workers, unit=machine_share)
+        return self._order(blocks, lambda kept: -loss(kept), least, rule, loss.settle)
 
     def _by_score(self, stack: str, blocks: range, least: int, rule: OrderRule, subset: Split) -> LayerOrder:
         references, sign = subset.references(self._model.task), -1.0 if rule.by in LOWER_IS_BETTER else 1.0
 
-        def quality(kept: tuple[int, ...]) -> float:
+        def quality(kept: Kept) -> float:
             configuration = replace(uncompressed(self._model), keep=((stack, kept),))
             found = self._decoder.decode(self._workshop.build(configuration), subset, Search(beam_size=rule.beam))
             self._workshop.discard(configuration)
             return sign * score(rule.by, [hypothesis.text for hypothesis in found], references).value
 
-        return greedy_order(blocks, quality, protect_first_last=rule.protect, minimum=least, progress=self._progress)
+        return self._order(blocks, quality, least, rule)
 
-    def _progress(self, done: int, total: int) -> None:
-        self._tell.progress("models", done, total)
+    def _order(
+        self, blocks: range, quality: Callable[[Kept], float], least: int, rule: OrderRule, settle: Callable[[Kept], None] | None = None
+    ) -> LayerOrder:
+        return greedy_order(
+            blocks,
+            quality,
+            protect_first_last=rule.protect,
+            minimum=least,
+            width=rule.width,
+            progress=lambda done, total: self._tell.progress("models", done, total),
+            settle=settle,
+        )

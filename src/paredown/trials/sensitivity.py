@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, Self
 
 import numpy as np
-import torch
 
 from paredown.analysis.cache import AnalysisCache
 from paredown.analysis.kl import measure_kl
@@ -20,12 +19,12 @@ from paredown.analysis.stages import Sample
 from paredown.data import Split
 from paredown.models import Model
 from paredown.profilers.machine_lock import machine_share
-from paredown.runtime.audio import read_audio
 from paredown.search.space_section import SpaceSection
 from paredown.space.inventory import Inventory
 from paredown.trials.block_order import BlockOrdering, OrderRule
 from paredown.trials.decoding import Decoder
 from paredown.trials.evaluation import spread_by_length, uncompressed
+from paredown.trials.teacher_forced import read_features
 from paredown.trials.teller import Teller
 from paredown.trials.workshop import Workshop
 
@@ -114,7 +113,4 @@ def _sensitivities(model: Model, subset: Split, workshop: Workshop, decoder: Dec
 def read_samples(model: Model, split: Split, workshop: Workshop, decoder: Decoder) -> tuple[Sample, ...]:
     """Features and the uncompressed model's own hypotheses, for teacher forcing."""
     found = decoder.decode(workshop.build(uncompressed(model)), split)
-    rate_hz = model.frontend.sample_rate_hz
-    with machine_share():  # milliseconds an utterance
-        features = [model.features(torch.from_numpy(read_audio(utterance.audio, rate_hz))).numpy() for utterance in split.utterances]
-    return tuple(Sample(feature, hypothesis.ids) for feature, hypothesis in zip(features, found, strict=True))
+    return tuple(Sample(feature, hypothesis.ids) for feature, hypothesis in zip(read_features(model, split), found, strict=True))

@@ -3,7 +3,6 @@
 import os
 import shutil
 import tempfile
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -31,16 +30,20 @@ def _sweep() -> None:
 class Workshop:
     """A temporary folder of bundles; a context manager.
 
-    Quantized layers are shared between builds, so that a configuration that differs in a few layers is built in a moment.
-    `calibration` is what the calibrated method takes, None until it is set.
+    Quantized layers are shared between builds, so that a configuration that differs in a few layers is built in a moment. A configuration
+    of a supernet is built from the supernet's weights (see `paredown.trials.supernets`).
+    `calibration` is what the calibrated method takes, None until it is set; `calibration_of` holds that of supernets, by their digest.
     """
 
     def __init__(self, model: "Model") -> None:
         _sweep()
         self.model = model
         self.calibration: Calibration | None = None
+        self.calibration_of: dict[str, Calibration] = {}
         self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-        self._memo: dict[Any, Any] = {}
+        self._supernets: dict[str, Model] = {}
+        self._memos: dict[str, dict[Any, Any]] = {}
+        self._forecasts: dict[str, Forecast] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -49,29 +52,51 @@ class Workshop:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def build(self, configuration: Configuration) -> Path:
-        """Folder of the bundle that `configuration` describes; valid until the workshop closes or `discard` is called."""
+        """Folder of the bundle that `configuration` describes; valid until the workshop closes or `discard` is called.
+
+        Raises BadInput if the model, or the supernet that the configuration names, cannot be compressed so.
+        """
         from paredown.bundle import write_bundle
         from paredown.compress.network import compress_model
 
         folder = self.folder / configuration.digest[:16]
         if folder.exists():
             return folder
+        model = self.weights_of(configuration)
+        memo = self._memos.setdefault(model.digest, {})
         with machine_share():
-            write_bundle(self.model, compress_model(self.model, configuration, self._memo, self.calibration), folder)
+            write_bundle(model, compress_model(model, configuration, memo, self._calibration(model)), folder)
         return folder
 
     def foretell(self, configuration: Configuration) -> "BundleForecast":
         """The bundle's bytes, file by file and exactly, without building it. Raises BadInput as `build`."""
         from paredown.compress.compress import CalibratedOn
 
-        heard = None if self.calibration is None else CalibratedOn(self.calibration.digest, self.calibration.utterances)
-        return self._forecast.foretell(configuration, heard)
+        model = self.weights_of(configuration)
+        calibration = self._calibration(model)
+        heard = None if calibration is None else CalibratedOn(calibration.digest, calibration.utterances)
+        return self._forecast(model).foretell(configuration, heard)
 
-    @cached_property
-    def _forecast(self) -> "Forecast":
+    def weights_of(self, configuration: Configuration) -> "Model":
+        """The model whose weights the configuration takes: the workshop's own, or a supernet. Raises BadInput if that is not at hand."""
+        from paredown.trials.supernets import find_supernet
+
+        digest = configuration.supernet
+        if digest is None or digest == self.model.digest:
+            return self.model
+        if digest not in self._supernets:
+            self._supernets[digest] = find_supernet(self.model, digest)
+        return self._supernets[digest]
+
+    def _calibration(self, model: "Model") -> "Calibration | None":
+        return self.calibration if model is self.model else self.calibration_of.get(model.digest)
+
+    def _forecast(self, model: "Model") -> "Forecast":
         from paredown.bundle.forecast import Forecast
 
-        return Forecast(self.model)
+        if model.digest not in self._forecasts:
+            self._forecasts[model.digest] = Forecast(model)
+        return self._forecasts[model.digest]
 
     def discard(self, configuration: Configuration) -> None:
         """Remove the bundle of `configuration`, if it was built."""

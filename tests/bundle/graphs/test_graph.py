@@ -1,6 +1,9 @@
 """The graph builder: products of every kernel against NumPy, joint layers, and graphs that hold no weights."""
 
+from pathlib import Path
+
 import numpy as np
+import onnx
 import pytest
 
 from paredown.bundle.graphs.graph import Graph, GraphBuilder, WeightLayout
@@ -9,7 +12,7 @@ from paredown.compress.quantize import quantize
 from paredown.compress.tensors import Quantized, Tensor
 from paredown.runtime.bundle_files import Initializer
 from paredown.space.configuration import Kernel
-from tests.bundle.sessions import count_operators, dense, run, shapes
+from tests.bundle.sessions import count_operators, dense, open_session, run, shapes
 
 RNG = np.random.default_rng(7)
 
@@ -65,11 +68,59 @@ def test_joint_layers_give_their_outputs_side_by_side(int8: tuple[str, ...], bia
 def test_a_product_of_quantized_activations_minds_their_zero_point() -> None:
     tensors = tensors_of(("a",))
     builder = GraphBuilder("quantized", WeightLayout(shapes(tensors), {"a": "int8"}))
-    codes, scale, zero = builder.node_outputs("DynamicQuantizeLinear", [builder.input("x", ["rows", 8])], 3)
-    builder.output(builder.quantized_linear(codes, scale, zero, "a"), "y", ["rows", 6])
+    builder.output(builder.quantized_linear(builder.quantize(builder.input("x", ["rows", 8]), "a"), "a"), "y", ["rows", 6])
     x = RNG.standard_normal((5, 8)).astype(np.float32)  # both signs, so that the zero point is not 0
     (y,) = run(builder.build(), tensors, {"x": x})
     np.testing.assert_allclose(y, expected_linear(x, tensors, "a"), atol=3e-5)
+
+
+RANGES = np.array([[-1.5, 1.0]], np.float32)  # narrower than what the layers read: numbers are cut off
+
+
+def static_layout(tensors: dict[str, Tensor], kernels: dict[str, Kernel]) -> WeightLayout:
+    return WeightLayout(shapes(tensors), kernels, static=True)
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+@pytest.mark.parametrize("bias", [True, False])
+def test_static_products_round_by_a_range_that_is_given(bias: bool, rank: int) -> None:
+    """Rows do not change each other's results: one with a large number neither."""
+    tensors = tensors_of(("a", "b", "c"), bias)
+    graph = laid_out_graph(static_layout(tensors, dict.fromkeys("abc", "int8")), "a", "b", "c", factors=(1.0, 0.5, -3.0), rank=rank)
+    assert graph.ranges == ("a",)
+    assert count_operators(graph.model) == {"Split": 2, "QuantizeLinear": 1, "MatMulIntegerToFloat": 1}
+    x = RNG.standard_normal((6, 8)).astype(np.float32)
+    x[2] *= 100
+    given = tensors | {"linear.input_ranges": RANGES}
+    (y,) = run(graph, given, {"x": x if rank == 2 else x.reshape(2, 3, 8)})
+    step = np.float32(2.5) / np.float32(255)
+    zero = np.rint(np.float32(1.5) / step)
+    rounded = (np.clip(np.rint(x / step) + zero, 0, 255) - zero) * step
+    parts = zip("abc", (1.0, 0.5, -3.0), strict=True)
+    expected = [factor * (rounded @ dense(tensors[f"{path}.weight"]).T + tensors.get(f"{path}.bias", 0.0)) for path, factor in parts]
+    np.testing.assert_allclose(y.reshape(6, -1), np.hstack(expected), atol=3e-5)
+    (alone,) = run(graph, given, {"x": x[:1] if rank == 2 else x[None, :1]})
+    np.testing.assert_array_equal(alone.reshape(-1), y.reshape(6, -1)[0])
+
+
+def test_a_value_is_quantized_once_for_all_that_read_it() -> None:
+    tensors = tensors_of(("a", "c"))
+    graph = laid_out_graph(static_layout(tensors, {"a": "int8", "c": "int8"}), "a", "b", "c")
+    assert graph.ranges == ("a",)
+    assert count_operators(graph.model) == {"Split": 2, "QuantizeLinear": 1, "MatMulIntegerToFloat": 2, "Gemm": 1, "Concat": 1}
+
+
+def test_onnxruntime_takes_the_ranges_apart_when_it_loads_the_graph(tmp_path: Path) -> None:
+    tensors = tensors_of(("a", "c"))
+    layout = static_layout(tensors, {"a": "int8", "c": "int8"})
+    builder = GraphBuilder("two", layout)
+    x, z = (builder.input(name, ["rows", 8]) for name in "xz")
+    builder.output(builder.node("Add", [builder.linear(x, "a"), builder.linear(z, "c")]), "y", ["rows", 6])
+    graph = builder.build()
+    assert graph.ranges == ("a", "c")
+    given = tensors | {"two.input_ranges": np.repeat(RANGES, 2, axis=0)}
+    open_session(graph, given, tmp_path / "optimized.onnx")
+    assert count_operators(onnx.load(tmp_path / "optimized.onnx")) == {"QuantizeLinear": 2, "MatMulIntegerToFloat": 2, "Add": 1}
 
 
 def test_layers_of_one_kernel_make_one_product() -> None:

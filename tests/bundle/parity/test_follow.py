@@ -18,7 +18,7 @@ PATH = "encoder.encoders.0.feed_forward.w_1"
 def follow(x: np.ndarray, output: np.ndarray, layer: Layer, given: np.ndarray | None = None) -> Any:
     """What a torch layer that follows a graph gives, whose product has the source x and this output."""
     product = Product("int8", (PATH,), (layer.factor,), "x", "y", has_bias=True)
-    follower = Follower.of([product], {f"{PATH}.weight": layer.weight, f"{PATH}.bias": layer.bias})
+    follower = Follower.of([product], {f"{PATH}.weight": layer.weight, f"{PATH}.bias": layer.bias}, {})
     network = torch.nn.ModuleDict({"encoder": torch.nn.ModuleDict({"encoders": torch.nn.ModuleList([torch.nn.Module()])})})
     inner = torch.nn.Module()
     inner.w_1 = torch.nn.Linear(x.shape[1], output.shape[1])

@@ -18,8 +18,10 @@ from paredown.bundle.parity.rounding import (
     multiply_codes_saturating,
     multiply_floats,
     round_activations,
+    round_to_range,
 )
 from paredown.compress.quantize import quantize
+from paredown.runtime.ranges import to_steps
 
 INPUT, OUT = 40, 24
 
@@ -69,6 +71,37 @@ def test_activations_round_as_onnxruntime_rounds_them(seed: int, rows: int, expo
     x = ((np.random.default_rng(seed).standard_normal((rows, 33)) + shift) * 10.0**exponent).astype(np.float32)
     codes, scale, zero = ROUNDING.run(None, {"x": x})
     rounded = round_activations(x)
+    np.testing.assert_array_equal(rounded.codes, codes)
+    assert (rounded.scale, rounded.zero) == (float(scale), int(zero))
+
+
+def quantize_linear(x: np.ndarray, scale: np.ndarray, zero: np.ndarray) -> np.ndarray:
+    codes: np.ndarray = open_node("QuantizeLinear", {"scale": scale, "zero": zero}, {"codes": TensorProto.UINT8}).run(None, {"x": x})[0]
+    return codes
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.floats(-30, 30), st.floats(0, 3), st.floats(0, 3), st.booleans())
+def test_static_ranges_round_as_onnxruntime_rounds_by_them(
+    seed: int, rows: int, exponent: float, low: float, high: float, halves: bool
+) -> None:
+    """With numbers far outside of the range (normal ones, up to five times as large), and numbers halfway between two codes."""
+    ranges = (np.array([[-low, high]]) * 10.0**exponent).astype(np.float32)
+    scale, zero = to_steps(ranges)
+    x = (5 * np.random.default_rng(seed).standard_normal((rows, 33)) * 10.0**exponent).astype(np.float32)
+    if halves:
+        x = ((np.rint(x / scale.clip(1e-30)) + np.float32(0.5)) * scale).astype(np.float32)
+    rounded = round_to_range(x, float(ranges[0, 0]), float(ranges[0, 1]))
+    assert (rounded.scale, rounded.zero) == (float(scale[0]), int(zero[0]))
+    np.testing.assert_array_equal(rounded.codes, quantize_linear(x, scale, zero))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.floats(-30, 30), st.floats(-3, 3))
+def test_the_range_of_a_call_gives_what_the_dynamic_kernel_gives(seed: int, rows: int, exponent: float, shift: float) -> None:
+    x = ((np.random.default_rng(seed).standard_normal((rows, 33)) + shift) * 10.0**exponent).astype(np.float32)
+    codes, scale, zero = ROUNDING.run(None, {"x": x})
+    rounded = round_to_range(x, min(x.min(), 0), max(x.max(), 0))
     np.testing.assert_array_equal(rounded.codes, codes)
     assert (rounded.scale, rounded.zero) == (float(scale), int(zero))
 

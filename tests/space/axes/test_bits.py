@@ -1,6 +1,5 @@
 """Axis `bits`: its rules against brute force over all allocations, and its bytes against those of what a configuration leaves."""
 
-import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,7 +36,7 @@ def rules(least: Mapping[str, int] | None = None, fixed: Mapping[str, int] | Non
     return BitRules.of(least or {}, fixed or {}, same)
 
 
-def axis(low: float = 2.0, **changes: Any) -> BitsAxis:  # noqa: ANN401
+def axis(low: float = 2.0, **changes: Any) -> BitsAxis:
     return BitsAxis(inventory(), PATHS, CHOICES, KL, low, 6.0, **changes)
 
 
@@ -53,20 +52,20 @@ def bytes_of(configuration: Configuration, widths: Mapping[str, int]) -> int:
 def best_by_brute_force(subject: BitRules, average: float, configuration: Configuration) -> float:
     """Least summed KL of the free layers over all allocations that keep the rules and the bytes of the average."""
     free = [layer for layer in LAYERS if subject.fixed_of(layer) is None]
-    uniform = [bytes_of(configuration, dict.fromkeys([layer.path for layer in free], bits)) for bits in CHOICES]
-    limit, shares = np.interp(average, CHOICES, uniform), list(dict.fromkeys(subject.share_of(layer) for layer in free))
-    best = np.inf
-    for chosen in itertools.product(range(len(CHOICES)), repeat=len(shares)):
-        columns = {layer.path: chosen[shares.index(subject.share_of(layer))] for layer in free}
-        if any(CHOICES[columns[layer.path]] < subject.least_of(layer) for layer in free):
-            continue
-        if bytes_of(configuration, {path: CHOICES[column] for path, column in columns.items()}) <= limit + 1e-9:  # of a straight line
-            best = min(best, sum(KL[PATHS.index(path), column] for path, column in columns.items()))
-    return best
+    sizes = np.array([[bytes_of(configuration, {layer.path: bits}) for bits in CHOICES] for layer in free])
+    limit, shares = np.interp(average, CHOICES, sizes.sum(axis=0)), list(dict.fromkeys(subject.share_of(layer) for layer in free))
+    every = np.indices((len(CHOICES),) * len(shares), dtype=np.int8).reshape(len(shares), -1)
+    cost, size = np.zeros(every.shape[1]), np.zeros(every.shape[1])
+    for layer, own in zip(free, sizes, strict=True):
+        columns = every[shares.index(subject.share_of(layer))]
+        cost += np.where(np.array(CHOICES)[columns] < subject.least_of(layer), np.inf, KL[PATHS.index(layer.path)][columns])
+        size += own[columns]
+    return float(cost[size <= limit + 1e-9].min())  # the limit lies on a straight line
 
 
 NARROWED = Configuration(
-    width=(("encoder.encoders.0.feed_forward", 9),), rank=(("decoder.decoders.1.feed_forward.w_1", 2), ("encoder.encoders.0.feed_forward.w_2", 3))
+    width=(("encoder.encoders.0.feed_forward", 9),),
+    rank=(("decoder.decoders.1.feed_forward.w_1", 2), ("encoder.encoders.0.feed_forward.w_2", 3)),
 )
 
 

@@ -23,7 +23,9 @@ GROUPS = {
 def weights(seed: int, levels: int) -> dict[str, np.ndarray]:
     """A few different magnitudes give ties, many give none."""
     rng = np.random.default_rng(seed)
-    sizes = {name: (3,) if "norm" in name else (5, 4 + index) for index, name in enumerate(name for names in GROUPS.values() for name in names)}
+    sizes = {
+        name: (3,) if "norm" in name else (5, 4 + index) for index, name in enumerate(name for names in GROUPS.values() for name in names)
+    }
     return {name: (rng.integers(-levels, levels + 1, shape) / levels).astype(np.float32) for name, shape in sizes.items()}
 
 
@@ -36,7 +38,7 @@ def axis(state: dict[str, np.ndarray]) -> GlobalSparsityAxis:
 def test_the_masks_are_those_of_the_joint_ranking(seed: int, levels: int, step: int, blocks: int) -> None:
     state = weights(seed, levels)
     space = SearchSpace([axis(state), LayersAxis("decoder", BLOCKS, (1, 2), 1, BLOCKS)])
-    configuration = space.resolve({"sparsity.share": step * 0.05, "layers.decoder": blocks})
+    configuration = space.resolve({"sparsity.share": round(step * 0.05, 10), "layers.decoder": blocks})
     kept = {group: [name for name in names if is_kept(name, configuration)] for group, names in GROUPS.items()}
     joint = survivors({name: state[name] for names in kept.values() for name in names}, round(step * 0.05, 10))
     for group, names in kept.items():

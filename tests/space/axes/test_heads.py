@@ -37,7 +37,9 @@ def gone(configuration: Configuration) -> set[tuple[str, int]]:
     return {(path, head) for path, kept in configuration.heads for head in set(range(counts[path])) - set(kept)}
 
 
-@given(st.integers(0, 50), st.sampled_from([2, 1000]), st.floats(0, 0.95), st.sets(st.sampled_from(ATTENTIONS), min_size=1), st.integers(1, 3))
+@given(
+    st.integers(0, 50), st.sampled_from([2, 1000]), st.floats(0, 0.95), st.sets(st.sampled_from(ATTENTIONS), min_size=1), st.integers(1, 3)
+)
 @settings(deadline=None, max_examples=150)
 def test_the_least_needed_go_and_every_attention_keeps_one(seed: int, levels: int, share: float, groups: set[str], blocks: int) -> None:
     table, chosen = divergences(seed, levels), sorted(groups)
@@ -97,11 +99,11 @@ def test_a_description_changes_with_the_divergences_and_the_groups() -> None:
 
 
 def test_impossible_axes_are_refused() -> None:
-    with pytest.raises(ValueError, match="group of attentions, one of encoder.self_attn"):
+    with pytest.raises(ValueError, match=r"group of attentions, one of encoder.self_attn"):
         HeadsAxis(inventory(), divergences(), 0.5, ["encoder.conv"])
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\), got 1.0"):
         HeadsAxis(inventory(), divergences(), 1.0)
-    with pytest.raises(ValueError, match="every head needs a divergence, got 1 for the 4 of encoder.encoders.0.self_attn"):
+    with pytest.raises(ValueError, match=r"every head needs a divergence, got 1 for the 4 of encoder.encoders.0.self_attn"):
         HeadsAxis(inventory(), divergences() | {"encoder.encoders.0.self_attn": (1.0,)}, 0.5)
-    with pytest.raises(ValueError, match="needs attentions of encoder.self_attn in the model, got none"):
+    with pytest.raises(ValueError, match=r"needs attentions of encoder.self_attn in the model, got none"):
         HeadsAxis(Inventory((), (), ()), {}, 0.5, ["encoder.self_attn"])

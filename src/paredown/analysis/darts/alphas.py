@@ -27,10 +27,10 @@ Softmax = Literal["gumbel", "plain"]
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """How alphas are learnt: `passes` over the utterances, Adam's `rate` on log alpha, temperature from `hot` to `cold`."""
+    """How alphas are learnt: `steps` of at most `batch_frames` frames, Adam's `rate` on log alpha, temperature from `hot` to `cold`."""
 
     softmax: Softmax = "gumbel"
-    passes: int = 8
+    steps: int = 96
     rate: float = 0.1
     hot: float = 1.0
     cold: float = 0.1
@@ -41,8 +41,8 @@ class SearchSettings:
     def __post_init__(self) -> None:
         if self.softmax not in ("gumbel", "plain"):
             raise ValueError(f"softmax must be gumbel or plain, got {self.softmax!r}")
-        if self.passes < 1 or not self.rate > 0 or self.batch_frames < 1:
-            raise ValueError(f"passes, rate and batch frames must be above 0, got {self}")
+        if self.steps < 1 or not self.rate > 0 or self.batch_frames < 1:
+            raise ValueError(f"steps, rate and batch frames must be above 0, got {self}")
         if not 0 < self.cold <= self.hot:
             raise ValueError(f"the temperature must fall and stay above 0, got {self.hot} to {self.cold}")
 
@@ -53,22 +53,19 @@ def learn_alphas(
     lessons: Sequence[Lesson],
     eta: float,
     settings: SearchSettings,
-    start: Sequence[Tensor] | None = None,
     unit: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> tuple[Tensor, ...]:
-    """log alpha [candidates] of every layer after all passes, from `start` (default: all candidates alike); each step inside a `unit()`."""
-    began = [torch.zeros(len(layer.choice.candidates)) for layer in layers] if start is None else start
-    logs = [values.clone().requires_grad_() for values in began]
+    """log alpha [candidates] of every layer in the end; in the beginning all candidates are alike. Each step is inside a `unit()`."""
+    logs = [torch.zeros(len(layer.choice.candidates), requires_grad=True) for layer in layers]
     prices = [torch.tensor(layer.choice.millions) for layer in layers]
     optimizer = torch.optim.Adam(logs, lr=settings.rate)
     random = torch.Generator().manual_seed(settings.seed)
-    steps = settings.passes * len(lessons)
-    for step in range(steps):
+    for step in range(settings.steps):
         if step % len(lessons) == 0:
             order = torch.randperm(len(lessons), generator=random).tolist()
         lesson = lessons[order[step % len(lessons)]]
         with unit():
-            temperature = settings.hot * (settings.cold / settings.hot) ** (step / max(1, steps - 1))
+            temperature = settings.hot * (settings.cold / settings.hot) ** (step / max(1, settings.steps - 1))
             weights = [relax(values, settings.softmax, temperature, len(lesson.frames), random) for values in logs]
             for layer, mixed in zip(layers, weights, strict=True):
                 layer.weigh(mixed)

@@ -49,10 +49,10 @@ def width_candidates(units: int) -> tuple[int, ...]:
 
 
 def rank_candidates(rows: int, columns: int) -> tuple[int, ...]:
-    """Bottlenecks of a matrix: eighths of the rank at which two factors have as many parameters as the matrix, and its full rank (whole)."""
+    """Bottlenecks of a matrix: eighths of the rank at which two factors have as many parameters as it, and its full rank (whole)."""
     even = rows * columns / (rows + columns)
     smaller = _rounded(tuple(eighth / EIGHTHS for eighth in range(1, EIGHTHS)), even, min(rows, columns))
-    return tuple(rank for rank in smaller if rank * (rows + columns) < rows * columns) + (min(rows, columns),)
+    return (*(rank for rank in smaller if rank * (rows + columns) < rows * columns), min(rows, columns))
 
 
 def _rounded(shares: tuple[float, ...], whole: float, most: int) -> tuple[int, ...]:

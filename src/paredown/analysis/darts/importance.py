@@ -3,7 +3,7 @@
 Units that do not matter can then be cut off at the end: a narrower feed-forward is a prefix of a wider one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ def weight_importance(network: Network, inventory: Inventory) -> Importance:
     """||w_1[j, :]|| * ||w_2[:, j]|| of every hidden unit j, by the path of its feed-forward: the rule without any data."""
     found: Importance = {}
     for path in inventory.feed_forwards:
-        first, second = (network.get_submodule(f"{path}.{role}").weight for role in ("w_1", "w_2"))
+        first, second = (network.get_parameter(f"{path}.{role}.weight") for role in ("w_1", "w_2"))
         norms = torch.linalg.vector_norm(first.double(), dim=1) * torch.linalg.vector_norm(second.double(), dim=0)
         found[path] = norms.detach().numpy()
     return found
@@ -44,7 +44,7 @@ class HeardUnits:
         for handle in self._handles:
             handle.remove()
 
-    def _listener(self, path: str) -> object:
+    def _listener(self, path: str) -> Callable[[torch.nn.Module, tuple[Tensor, ...]], None]:
         def listen(_module: torch.nn.Module, arguments: tuple[Tensor, ...]) -> None:
             rows = arguments[0].detach().reshape(-1, arguments[0].shape[-1])
             self._sums[path] += rows.double().square().sum(0)
@@ -61,7 +61,7 @@ class HeardUnits:
             raise ValueError("importance needs at least one utterance, got none")
         found: Importance = {}
         for path, total in self._sums.items():
-            columns = self._network.get_submodule(f"{path}.w_2").weight.detach().double().square().sum(0)
+            columns = self._network.get_parameter(f"{path}.w_2.weight").detach().double().square().sum(0)
             found[path] = (total / self._rows[path] * columns).numpy()
         return found
 

@@ -10,18 +10,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from paredown.analysis.posteriors import ctc_heads
 from paredown.analysis.stages import Sample
 from paredown.models.network import Network
-from paredown.recover.batch import pad_ids
 
 DECODER = "decoder"
 
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """One padded batch: normalised `features` [utterances, frames, mels]; `tokens` [utterances, positions] that the decoder reads, sos first.
+    """One padded batch: normalised `features` [utterances, frames, mels], `tokens` [utterances, positions] that the decoder reads.
 
     `targets`: log posteriors [utterances, positions or steps, tokens] of every head; empty until the whole network has given them.
     """
@@ -53,11 +53,12 @@ def _make_lesson(network: Network, batch: Sequence[Sample], sos: int) -> Lesson:
     features = torch.zeros(len(batch), int(frames.max()), batch[0].features.shape[1])
     for row, sample in enumerate(batch):
         features[row, : len(sample.features)] = torch.from_numpy(sample.features)
-    tokens, lengths = pad_ids([(sos, *sample.tokens) for sample in batch])
-    lesson = Lesson(features, frames, tokens.clamp(min=0), lengths, {})
+    read = [torch.tensor((sos, *sample.tokens)) for sample in batch]
+    tokens, lengths = pad_sequence(read, batch_first=True), torch.tensor([len(ids) for ids in read])
+    lesson = Lesson(features, frames, tokens, lengths, {})
     with torch.no_grad():
         targets = {head: torch.log_softmax(logits.float(), dim=-1) for head, (logits, _) in _logits(network, lesson).items()}
-    return Lesson(features, frames, lesson.tokens, lengths, targets)
+    return Lesson(features, frames, tokens, lengths, targets)
 
 
 def divergence_of(network: Network, lesson: Lesson) -> Tensor:

@@ -68,7 +68,7 @@ def prefix_masks(candidates: Sequence[int]) -> Tensor:
 
 
 def soften(network: Network, choices: Sequence[Choice]) -> tuple[SoftLayer, ...]:
-    """Puts soft layers in the places of the choices' feed-forwards or linear layers, in place; all masks at 1. Raises ValueError for others."""
+    """Puts soft layers, all masks at 1, in the places of the choices' feed-forwards or linear layers; raises ValueError for others."""
     softened = []
     for choice in choices:
         original = network.get_submodule(choice.path)

@@ -18,7 +18,7 @@ _END = np.iinfo(np.int64).max
 
 @dataclass(frozen=True)
 class RelativePositions:
-    """What the blocks share: T as int64 [1]; and of each block the shape that realigns position scores and its positions [1, heads, dk, n]."""
+    """T as int64 [1], and of each block the shape that realigns position scores and its positions [1, heads, dk, n]."""
 
     frames: str
     rows_shapes: tuple[str, ...]
@@ -56,7 +56,7 @@ def project_positions(builder: GraphBuilder, architecture: EncoderArchitecture, 
 
 
 def _split_positions(builder: GraphBuilder, joint: str, heads: Sequence[int], dk: int) -> list[str]:
-    """Positions of all blocks side by side [n, sum of heads * dk] as those of each block, [1, heads, dk, n]; at once where heads are equal."""
+    """Positions of all blocks side by side [n, sum of heads * dk] as those of each, [1, heads, dk, n]; at once where heads are equal."""
     blocks = len(heads)
     if len(set(heads)) == 1:
         by_head = builder.node("Transpose", [builder.reshape(joint, -1, blocks, heads[0], dk)], perm=[1, 2, 3, 0])

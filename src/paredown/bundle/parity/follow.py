@@ -49,8 +49,9 @@ class Follower:
     """Compares as torch goes along; made for one network and the graphs of one bundle.
 
     `products` by path; `tensors` and static `ranges`: those of the compressed model, which what is stored, packed and expanded must
-    amount to. `mode`: what a layer of the network does: "follow" the graph, "round" its own input as the graph's kernel does, or "rest" (torch's own product).
-    `half_elsewhere`: whether what is no product, a lookup or a depthwise convolution, computes in half precision.
+    amount to. `mode`: what a layer of the network does: "follow" the graph, "round" its own input as the graph's kernel does, or "rest"
+    (torch's own product).
+    `half_elsewhere`: whether what is no product, a lookup or a depthwise convolution, has numbers of half precision that torch's has not.
     `input_share` and `product_share`: the largest shares of the limits that were seen; `seen`: the layers that were followed.
     """
 
@@ -83,13 +84,18 @@ class Follower:
 
     @property
     def half(self) -> bool:
-        """Whether any graph computes in half precision, wholly or in places."""
-        return self.half_elsewhere or any(product.half for product in self.products.values())
+        """Whether any product is computed in half precision."""
+        return any(product.half for product in self.products.values())
+
+    @property
+    def rounds(self) -> bool:
+        """Whether any product rounds its activations to int8."""
+        return any(product.kind != "float" for product in self.products.values())
 
     def compare(self, x: Numbers, found: Numbers, what: str) -> None:
         """Torch's numbers and the graph's, of one shape, where no product lies between; raises ParityError if they differ."""
         largest = max(float(np.abs(found).max(initial=0.0)), 1e-30)
-        limit = HALF_INPUT_LIMIT if self.half else INPUT_LIMIT
+        limit = HALF_INPUT_LIMIT if self.half or self.half_elsewhere else INPUT_LIMIT
         difference = float(np.abs(x - found).max(initial=0.0)) / largest if x.shape == found.shape else np.inf
         if not difference <= limit:
             where = f"behind the product of {self._last} and in front of" if self._last else "in front of"

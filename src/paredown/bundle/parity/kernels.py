@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from paredown.bundle.parity.follow import Follower, ParityError
 from paredown.bundle.parity.gate import NOISE_LIMIT, Followed
 from paredown.bundle.parity.run import OpenParts, Step, open_parts, products_of, script
+from paredown.bundle.plan import FOLDED_INTO
 from paredown.bundle.storage import BundleParts
 from paredown.compress.compress import CompressedModel
+from paredown.compress.tensors import Quantized
 from paredown.models.cached_decoder import CachedDecoder, call_linear
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ def check_kernels(network: "Network", parts: BundleParts, compressed: Compressed
     """
     products = products_of(parts)
     follower = Follower.of(chain.from_iterable(products.values()), compressed.tensors, compressed.ranges)
-    follower.half_elsewhere = any(kernel == "fp16" and f"{path}.weight" in parts.tensors for path, kernel in parts.kernels.items())
+    follower.half_elsewhere = any(_is_rounded(parts, path) for path in parts.kernels)
     _check_complete(parts, follower)
     follower.attach(network, compressed.keep)
     torch_side = Torch(network)
@@ -80,8 +82,17 @@ def check_kernels(network: "Network", parts: BundleParts, compressed: Compressed
             found = opened.decode(step)
             follower.read(opened.graphs["decoder"].values)
             follower.compare(torch_side.decode(step), found, "decoder's log posteriors")
-    noise = None if follower.half else _compare_noise(torch_side, follower, parts, examples[0], tokens)
+    comparable = not follower.half and (follower.rounds or not follower.half_elsewhere)
+    noise = None if not comparable else _compare_noise(torch_side, follower, parts, examples[0], tokens)
     return Followed(len(follower.seen), follower.input_share, follower.product_share, noise)
+
+
+def _is_rounded(parts: BundleParts, path: str) -> bool:
+    """Whether a layer is computed in half precision, or was rounded to it once more when a batch norm had been folded into it."""
+    tensor = parts.tensors.get(f"{path}.weight")
+    if tensor is None or parts.kernels[path] == "fp16":
+        return tensor is not None
+    return not isinstance(tensor, Quantized) and tensor.dtype == np.float16 and path.endswith(FOLDED_INTO)
 
 
 def _check_complete(parts: BundleParts, follower: Follower) -> None:

@@ -1,0 +1,82 @@
+"""Supernets by their digest: those that come with paredown, and those kept in the user's cache."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paredown.analysis.cache import cache_folder
+from paredown.data.bundled import bundled_folder, bundled_names
+from paredown.errors import BadInput
+
+if TYPE_CHECKING:
+    from paredown.models import Model
+
+
+def find_supernet(model: "Model", digest: str) -> "Model":
+    """The supernet of this digest, for `model`, whose shapes and tokens it must have.
+
+    Raises BadInput, with what to do about it, if it is not at hand or is one of another shape.
+    """
+    from paredown.models.model import digest_model, load_model
+
+    for folder in _known_folders():
+        if digest_model(folder) == digest:
+            supernet = load_model(folder)
+            check_shape(model, supernet)
+            return supernet
+    raise BadInput(
+        f"the supernet {digest[:12]} of this configuration is not at hand: name its folder as width.supernet of a study, "
+        f"or put it into {_cache() / digest}"
+    )
+
+
+def keep_supernet(supernet: "Model") -> Path:
+    """A copy of the supernet's folder in the user's cache, where `find_supernet` finds it; what comes with paredown stays where it is.
+
+    Raises BadInput if the model is no supernet, or the cache cannot be written.
+    """
+    if not supernet.is_supernet:
+        raise BadInput(f"a supernet's folder holds supernet.json, got {supernet.path} without it")
+    if supernet.path in _bundled_folders():
+        return supernet.path
+    target = _cache() / supernet.digest
+    if target.is_dir():
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=target.parent, prefix=".draft-"))
+        shutil.copytree(supernet.path, draft / target.name)
+        os.replace(draft / target.name, target)
+        draft.rmdir()
+    except OSError as error:
+        reason = error.strerror or error
+        raise BadInput(f"the cache folder must be writable, {target.parent} is not ({reason}); PAREDOWN_CACHE names another") from error
+    return target
+
+
+def check_shape(model: "Model", supernet: "Model") -> None:
+    """Raises BadInput unless the supernet has the layers, tokens and frontend of the model."""
+    for what, own, other in (
+        ("layers", model.inventory(), supernet.inventory()),
+        ("tokens", model.tokens, supernet.tokens),
+        ("frontend", model.frontend, supernet.frontend),
+    ):
+        if own != other:
+            raise BadInput(f"a supernet must have the {what} of the model {model.path}, got {supernet.path}, whose {what} differ")
+
+
+def _known_folders() -> Iterator[Path]:
+    yield from _bundled_folders()
+    kept = _cache()
+    yield from sorted(folder for folder in kept.iterdir() if folder.is_dir() and not folder.name.startswith(".")) if kept.is_dir() else ()
+
+
+def _bundled_folders() -> list[Path]:
+    return [bundled_folder(name) / "model" for name in bundled_names() if (bundled_folder(name) / "model" / "supernet.json").is_file()]
+
+
+def _cache() -> Path:
+    return cache_folder() / "supernets"
