@@ -1,7 +1,7 @@
 """The table `[space]` of a study file: what may vary, one value an axis."""
 
 from difflib import get_close_matches
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -11,7 +11,7 @@ from paredown.space.inventory import GROUPS
 
 AXES = ("bits", "layers", "sparsity", "heads", "width", "rank", "input", "decode")
 FP32_BITS = 32  # of `fixed`: the layer is not quantized
-_ATTENTIONS = ("encoder.self_attn", "decoder.self_attn", "decoder.cross_attn")
+Attention = Literal["encoder.self_attn", "decoder.self_attn", "decoder.cross_attn"]
 Softmax = Literal["gumbel", "plain"]
 
 
@@ -118,7 +118,7 @@ class HeadsAxisSpec(Section):
     """`max`: the largest share of attention heads that goes, of these `groups` of attentions; every attention keeps one."""
 
     max: float
-    groups: tuple[Literal["encoder.self_attn", "decoder.self_attn", "decoder.cross_attn"], ...] = _ATTENTIONS
+    groups: tuple[Attention, ...] = get_args(Attention)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -43,7 +43,7 @@ class BitsAxis(Axis):
     """
 
     name: ClassVar[str] = "bits"
-    stage: ClassVar[int] = 2
+    stage: ClassVar[int] = 4
 
     def __init__(
         self,

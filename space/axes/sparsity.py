@@ -18,7 +18,7 @@ class SparsityAxis(Axis):
     """One knob `sparsity.<group>` in [0, highest] for each of these module groups: component-wise pruning (on-device ST paper, 5.3.2)."""
 
     name: ClassVar[str] = "sparsity"
-    stage: ClassVar[int] = 1
+    stage: ClassVar[int] = 3
 
     def __init__(self, groups: Sequence[str], highest: float) -> None:
         _check_groups(groups)
@@ -55,7 +55,7 @@ class GlobalSparsityAxis(Axis):
     """
 
     name: ClassVar[str] = "sparsity"
-    stage: ClassVar[int] = 1
+    stage: ClassVar[int] = 3
 
     def __init__(self, parameters: Mapping[str, Sequence[str]], count: Count, highest: float) -> None:
         _check_groups(tuple(parameters))

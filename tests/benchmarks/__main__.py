@@ -9,9 +9,20 @@ from tests.benchmarks import (
     bench_runtime,
     bench_size,
     bench_solver,
+    bench_structure,
 )
 
-BENCHMARKS = (bench_solver, bench_size, bench_runtime, bench_quantization, bench_activations, bench_energy, bench_predictor, bench_latency)
+BENCHMARKS = (
+    bench_solver,
+    bench_size,
+    bench_runtime,
+    bench_quantization,
+    bench_activations,
+    bench_energy,
+    bench_predictor,
+    bench_structure,
+    bench_latency,
+)
 
 for benchmark in BENCHMARKS:
     print(f"== {benchmark.__name__.rpartition('.')[2]}: {(benchmark.__doc__ or '').splitlines()[0]}", flush=True)

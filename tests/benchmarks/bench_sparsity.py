@@ -95,10 +95,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--split", choices=("test", "search"), default="test")
     parser.add_argument("--parts", nargs="+", choices=("weights", "heads"), default=("weights", "heads"))
+    parser.add_argument("--utterances", type=int, help="the first of the split (default: all)")
     parser.add_argument("--workers", type=int, help="processes that decode (default: one for each core)")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_UTTERANCES} utterances of each split: says only that it runs")
     options, _ = parser.parse_known_args()
     model, split, analysis = load_model(MODEL), open_data(f"{MODEL}/{options.split}"), open_data(f"{MODEL}/analysis")
+    split = split.first(options.utterances or len(split))
     if options.quick:
         split, analysis = split.first(QUICK_UTTERANCES), analysis.first(QUICK_UTTERANCES)
     with Decoder(options.workers) as decoder, Workshop(model) as workshop, Telling() as telling:

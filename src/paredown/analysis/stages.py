@@ -23,7 +23,10 @@ EncoderState = Tensor | tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Sample:
-    """One utterance: normalised features [frames, mels] float32, and the tokens of the uncompressed model's own hypothesis."""
+    """One utterance: normalised features [frames, mels] float32, and the tokens that the decoder follows, without sos and end.
+
+    They are those of the uncompressed model's own hypothesis, or of the reference.
+    """
 
     features: NDArray[np.float32]
     tokens: tuple[int, ...]

@@ -30,7 +30,7 @@ Kept = tuple[int, ...]
 class OrderRule:
     """How blocks are ordered.
 
-    `rule` "greedy": the block goes whose loss costs least in the metric `by`; "middle": from the middle on, nothing is measured.
+    `rule` "greedy": the block goes whose removal costs least in the metric `by`; "middle": from the middle on, nothing is measured.
     `by`: a score of what bundles without blocks decode, or "loss", the network's own on the references (`analysis/block_loss.py`; the CTC
     over the output text weighs what it weighed in training), which costs a fraction of decoding. `protect`: the first and the last
     block stay. `width`: how many sets of blocks are followed at every depth (1 is the paper's). `utterances`: of the analysis split,

@@ -1,0 +1,72 @@
+"""Everything that the axes of a study need to know of its model: the analyses, each of them from the cache where it was made before."""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from paredown.analysis.darts.alphas import SearchSettings
+from paredown.analysis.darts.family import Family, eta_ladder
+from paredown.analysis.heads import HeadDivergences
+from paredown.analysis.result import Analysis
+from paredown.data import Split
+from paredown.errors import BadInput
+from paredown.models import Model, load_model
+from paredown.search.space_section import SpaceSection, WidthAxisSpec
+from paredown.trials.decoding import Decoder
+from paredown.trials.families import find_family
+from paredown.trials.head_analysis import analyse_heads
+from paredown.trials.sensitivity import AnalysisSettings, analyse
+from paredown.trials.supernets import check_shape, keep_supernet
+from paredown.trials.teller import Teller
+from paredown.trials.workshop import Workshop
+
+if TYPE_CHECKING:
+    from paredown.analysis.darts.candidates import Kind
+    from paredown.search.space_section import RankAxisSpec
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found; None for what no axis of the study asks. `seconds`: how long it took now, from the cache next to nothing.
+
+    `supernet`: digest of the one that narrowed models take their weights from, None for the model's own weights.
+    """
+
+    analysis: Analysis
+    seconds: float = 0.0
+    heads: HeadDivergences | None = None
+    widths: Family | None = None
+    ranks: Family | None = None
+    supernet: str | None = None
+
+
+def find(section: SpaceSection, model: Model, split: Split, workshop: Workshop, decoder: Decoder, tell: Teller) -> Findings:
+    """What the axes of this section need, of `model` on the analysis split. Raises BadInput for a supernet that cannot be used."""
+    began, supernet = time.monotonic(), load_supernet(section.width, model)
+    analysed = analyse(model, split, workshop, decoder, AnalysisSettings.for_space(section, model.inventory()), tell)
+
+    def family(kind: "Kind", spec: "RankAxisSpec | None", of: Model) -> Family | None:
+        if spec is None:
+            return None
+        return find_family(of, split, workshop, decoder, kind, eta_ladder(*spec.eta), SearchSettings(spec.softmax), tell)
+
+    return Findings(
+        analysed.analysis,
+        heads=analyse_heads(model, split, workshop, decoder, tell) if section.heads is not None else None,
+        widths=family("width", section.width, supernet or model),
+        ranks=family("rank", section.rank, supernet or model),
+        supernet=None if supernet is None else supernet.digest,
+        seconds=time.monotonic() - began,
+    )
+
+
+def load_supernet(spec: WidthAxisSpec | None, model: Model) -> Model | None:
+    """The supernet that the axis names, kept where its digest finds it again. Raises BadInput where it is none, or none of this model."""
+    if spec is None or spec.supernet is None:
+        return None
+    supernet = load_model(spec.supernet)
+    if not supernet.is_supernet:
+        raise BadInput(f"width.supernet must be the folder of a supernet (with its supernet.json), got {spec.supernet}")
+    check_shape(model, supernet)
+    keep_supernet(supernet)
+    return supernet
