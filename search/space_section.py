@@ -210,6 +210,11 @@ class SpaceSection(Section):
     decode: DecodeAxisSpec | None = None
     activations: Activations = "dynamic"
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether codes or ranges are chosen by what the model hears."""
+        return self.activations == "static" or (self.bits is not None and self.bits.method == "gptq")
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if all(getattr(self, name) is None for name in AXES):

@@ -18,6 +18,7 @@ from paredown.space.relaxation import Choices, Floats, Integers, Relaxation
 from paredown.space.solver import solve
 
 _WINDOW = 64  # hull steps in a window: more mean longer sums, fewer mean more of them
+_BLOCK = 32  # points that are looked at together
 _FIRST_SLACK, _WIDENING = 64, 3  # the first slack is this part of the largest step of the window
 _ROUNDING = 1e-12  # relative, of a sum of up to a thousand positive float64 numbers, with room to spare
 _LOOSENESS = 1e-9  # relative; what is kept within the slack may be a little more than that, never less
@@ -72,8 +73,12 @@ class _Points:
     def undominated(cls, size: Integers, cost: Floats) -> "_Points":
         """Those that no other one beats. Sorted by value, position in the low bits: far quicker than by index, and as deterministic."""
         shift = max(1, (len(size) - 1).bit_length())
-        key = np.sort((size << shift) | np.arange(len(size)))
-        size, cost = key >> shift, cost[key & ((1 << shift) - 1)]
+        if int(size.max(initial=0)) < 1 << (63 - shift):
+            key = np.sort((size << shift) | np.arange(len(size)))
+            size, cost = key >> shift, cost[key & ((1 << shift) - 1)]
+        else:
+            order = np.argsort(size, kind="stable")
+            size, cost = size[order], cost[order]
         lower = np.concatenate(([True], cost[1:] < np.minimum.accumulate(cost)[:-1]))
         size, cost = size[lower], cost[lower]
         last = np.concatenate((size[1:] != size[:-1], [True]))  # of one size the cheapest comes last
@@ -81,6 +86,17 @@ class _Points:
 
     def __add__(self, other: "_Points") -> "_Points":
         return self.undominated((self.size[:, None] + other.size).ravel(), (self.cost[:, None] + other.cost).ravel())
+
+    def add(self, other: "_Points", curve: "_Curve", slack: float) -> "_Points":
+        """The sums that lie within the slack of a curve. Of a block of neighbours no sum is made where even the first one's size with the
+        last one's cost would lie outside."""
+        first = np.arange(0, len(self.size), _BLOCK)
+        last = np.minimum(first + _BLOCK, len(self.size)) - 1
+        sizes = self.size[first][:, None] + other.size
+        block, pick = np.nonzero(self.cost[last][:, None] + other.cost <= curve.at(sizes - slack) * (1 + _LOOSENESS))
+        rows = np.minimum(first[block][:, None] + np.arange(_BLOCK), len(self.size) - 1)
+        size, cost = self.size[rows] + other.size[pick][:, None], self.cost[rows] + other.cost[pick][:, None]
+        return self.undominated(size.ravel(), cost.ravel()).below(curve, slack)
 
     def below(self, curve: "_Curve", slack: float) -> "_Points":
         near = self.cost <= curve.at(self.size - slack) * (1 + _LOOSENESS)
@@ -139,7 +155,7 @@ class _Window:
         """Sizes and costs of the window's points, None where more slack is needed to be sure of them."""
         sums = _Points(np.zeros(1, np.int64), np.zeros(1))
         for group, own, curve in zip(self.groups, self.own_curves, self.curves, strict=True):
-            sums = (sums + group.below(own, slack)).below(curve, slack)
+            sums = sums.add(group.below(own, slack), curve, slack)
         start, stop = np.searchsorted(sums.size, self.low, side="right") - 1, np.searchsorted(sums.size, self.high, side="right")
         size, cost = sums.size[start:stop], sums.cost[start:stop]
         # Up to just below the next size a point is what is known; something better would have to lie above the curve there.

@@ -32,7 +32,7 @@ from paredown.analysis.allocation_kl import Granularity, check_layers, quantized
 from paredown.analysis.posteriors import ctc_heads, plain_pass
 from paredown.analysis.result import WIDTHS
 from paredown.analysis.spread import spread
-from paredown.analysis.stages import Sample, Trace, decode_from, embed_features, encode_from, place_of, trace
+from paredown.analysis.stages import Sample, Trace, decode_from, embed_features, encode_from, place_of, shared_copy, trace
 from paredown.analysis.suffix import (
     changed_ctc_logits,
     changed_decoder_logits,
@@ -74,7 +74,8 @@ def measure_kl(
     base = quantized(network, around or {}, granularity)
 
     def refer(plain: Network, sample: Sample) -> _Reference:
-        return _reference(plain, base, sample, sos, len(widths), measure)
+        own = shared_copy(base) if around else plain  # a pass leaves its attention in the modules: no thread may share them
+        return _reference(plain, own, sample, sos, len(widths), measure)
 
     references = spread(network, samples, refer, threads=threads, unit=unit)
 

@@ -122,7 +122,7 @@ class Forecast:
         """What `compress` makes of the model, without its numbers."""
         keep, heard = resolve_keep(self._inventory, configuration), calibration_of(configuration, calibrated_on)
         check_names(self._inventory, self._groups, configuration)
-        bits_of, survivors, forms = configuration.bits_of, self._survivors(configuration), {}
+        bits_of, survivors, forms = configuration.bits_of, self.count_survivors(configuration), {}
         per_channel = configuration.scheme.granularity == "channel"
         reduced = reduce_inventory(self._inventory, configuration)
         for layer in reduced.layers:
@@ -136,8 +136,8 @@ class Forecast:
             forms[name] = TensorForm((size // prod(inner), *inner))
         return Outline(configuration, forms, keep, heard)
 
-    def _survivors(self, configuration: Configuration) -> dict[str, int]:
-        """Of every parameter that is pruned, how many weights stay."""
+    def count_survivors(self, configuration: Configuration) -> dict[str, int]:
+        """Of every parameter of the compressed model that is pruned, by its name, how many weights stay."""
         survivors: dict[str, int] = {}
         for group, share in configuration.sparsity:
             if share > 0:

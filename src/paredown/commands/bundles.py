@@ -63,11 +63,13 @@ def run_convert(options: argparse.Namespace) -> int:
     from paredown.commands.calibrated import needs_data, prepare
     from paredown.data import PREFIX, open_data
     from paredown.models import load_model
+    from paredown.trials.supernets import weights_of
 
     _check_options(options)
     check_place(options.output, options.form, options.force)
     model = load_model(options.model)
     configuration = configuration_of(model, options)
+    model = weights_of(model, configuration)
     data = options.data or (f"{options.model}/analysis" if options.model.startswith(PREFIX) else None)
     fixed = "the configuration file says what computes each layer" if options.configuration else None
     if options.form == "espnet":
@@ -98,6 +100,7 @@ def run_export(options: argparse.Namespace) -> int:
     from paredown.search.pick import pick_trial
     from paredown.search.study import read_identity
     from paredown.trials.study_run import split_of, studied_model, target_of
+    from paredown.trials.supernets import weights_of
 
     spec, trials = read_study(options.study)
     check_place(options.output, options.form, options.force)
@@ -106,7 +109,7 @@ def run_export(options: argparse.Namespace) -> int:
     else:
         trial = pick_trial(options.pick, trials, spec.objective_list, budgets_of(spec, options.budget))
     identity = read_identity(options.study)
-    model = studied_model(spec, str(identity["model"]))
+    model = weights_of(studied_model(spec, str(identity["model"])), trial.configuration)
     figures = {name: figure.to_dict() for name, figure in (trial.outcome.measurements if trial.outcome else ())}
     about = {"study": spec.name, "trial": trial.number, "label": trial.label, "target": target_of(identity)}
     split = split_of(spec, "analysis") if trial.configuration.is_calibrated else None

@@ -7,7 +7,7 @@ from paredown.profilers.fingerprint import read_fingerprint
 from paredown.search.outcome import Outcome
 from paredown.space.configuration import Configuration
 from paredown.space.reset import reset_axes
-from paredown.trials.calibrating import calibrate_model
+from paredown.trials.calibrating import calibrate_workshop
 from paredown.trials.decoding import Decoder
 from paredown.trials.evaluation import Evaluator, uncompressed
 from paredown.trials.study_run import energy_request, split_of
@@ -44,7 +44,7 @@ def ablate(spec: "StudySpec", model: "Model", configuration: Configuration, tell
     wanted = {"": configuration} | reset_axes(configuration, model.inventory(), uncompressed(model).decode)
     with Decoder() as decoder, Workshop(model) as workshop, Stopwatch(spec.target.threads) as stopwatch:
         if configuration.is_calibrated:
-            workshop.calibration = calibrate_model(model, split_of(spec, "analysis"), workshop, decoder, tell)
+            calibrate_workshop(workshop, configuration.supernet, split_of(spec, "analysis"), decoder, tell)
         evaluate = Evaluator(workshop, decoder, stopwatch, split, spec.objectives.quality, spec.search.seed, machine, energy)
         found = []
         for number, (axis, one) in enumerate(wanted.items()):

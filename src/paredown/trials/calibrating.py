@@ -12,6 +12,7 @@ from paredown.errors import BadInput
 from paredown.profilers.machine_lock import machine_share
 from paredown.trials.decoding import Decoder, Search
 from paredown.trials.evaluation import spread_by_length, uncompressed
+from paredown.trials.supernets import find_supernet
 from paredown.trials.teller import Teller
 from paredown.trials.workshop import Workshop
 
@@ -51,6 +52,14 @@ def calibrate_model(model: "Model", split: Split, workshop: Workshop, decoder: D
     except OSError as error:
         raise BadInput(_unwritable(path.parent, error)) from error
     return calibration
+
+
+def calibrate_workshop(workshop: Workshop, supernet: str | None, split: Split, decoder: Decoder, tell: Teller) -> None:
+    """Calibrates the workshop's model, and the supernet of this digest where there is one, each on hypotheses of its own."""
+    workshop.calibration = calibrate_model(workshop.model, split, workshop, decoder, tell)
+    if supernet is not None:
+        with Workshop(find_supernet(workshop.model, supernet)) as other:
+            workshop.calibration_of[supernet] = calibrate_model(other.model, split, other, decoder, tell)
 
 
 def calibration_digest(model_digest: str, split: Split) -> str:

@@ -1,53 +1,90 @@
-"""The search space of a study: the axes that its file asks for, over the analysis of its model, and the points to try first."""
+"""The search space of a study: the axes that its file asks for, over what was found of its model, and the points to try first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from paredown.analysis.result import Analysis
-from paredown.search.space_section import SpaceSection
+from paredown.compress.network import ranked_parameters, state_of
+from paredown.compress.ranking import Ranking
+from paredown.errors import BadInput
+from paredown.models import Model
+from paredown.search.space_section import BitsAxisSpec, SpaceSection, SparsityAxisSpec
 from paredown.search.trial import Candidate
 from paredown.space.axes.base import Axis, SearchSpace
-from paredown.space.axes.bits import BitsAxis
+from paredown.space.axes.bit_rules import BitRules
+from paredown.space.axes.bits import BitsAxis, Survivors
 from paredown.space.axes.decode import DecodeAxis
+from paredown.space.axes.heads import HeadsAxis
 from paredown.space.axes.input import InputAxis
 from paredown.space.axes.layers import LayersAxis
-from paredown.space.axes.sparsity import SparsityAxis
-from paredown.space.configuration import MAX_BITS, Configuration, Decode, Method, Scheme
+from paredown.space.axes.rank import RankAxis
+from paredown.space.axes.sparsity import GlobalSparsityAxis, SparsityAxis
+from paredown.space.axes.width import WidthAxis
+from paredown.space.configuration import MAX_BITS, Configuration, Decode, Scheme
 from paredown.space.inventory import Inventory
 from paredown.space.knobs import Knob
-from paredown.trials.evaluation import UNCOMPRESSED
+from paredown.trials.evaluation import UNCOMPRESSED, uncompressed
+from paredown.trials.families import members_of
+from paredown.trials.findings import Findings
 
 OBVIOUS_BITS = (8, 6, 4)
 
 
-def uniform_bits(inventory: Inventory, bits: int, decode: Decode | None = None, method: Method = "rtn") -> Configuration:
-    """Every layer at `bits` bits, its codes chosen by `method`, computed in int8, decoded as `decode` says."""
+def uniform_bits(inventory: Inventory, bits: int, decode: Decode | None = None, scheme: Scheme | None = None) -> Configuration:
+    """Every layer at `bits` bits, decoded as `decode` says; without a `scheme` computed in int8, every code the nearest."""
     layers = tuple((layer.path, bits) for layer in inventory.layers)
-    return Configuration(bits=layers, scheme=Scheme(method=method), decode=decode or Decode())
+    return Configuration(bits=layers, scheme=scheme or Scheme(), decode=decode or Decode())
 
 
-def make_space(section: SpaceSection, inventory: Inventory, analysis: Analysis, own_hop: int, decode: Decode | None = None) -> SearchSpace:
+def make_space(section: SpaceSection, model: Model, findings: Findings, survivors: Survivors) -> SearchSpace:
     """The axes of the study file. Without the axis `bits` every layer has 8 bits, the widest codes that the int8 kernel takes.
 
-    `own_hop`: hop length of the model's frontend, in samples. Where no axis says otherwise a configuration decodes as `decode` says.
+    Where no axis says otherwise a configuration decodes as the model's kind is decoded. `survivors`: how many weights of every layer of the
+    compressed model stay where it is pruned. Raises BadInput for what the model does not have.
     """
-    axes: list[Axis] = []
+    scheme = Scheme(method=section.bits.method if section.bits else "rtn", activations=section.activations)
+    base = uniform_bits(model.inventory(), MAX_BITS, uncompressed(model).decode, scheme)
+    try:
+        return SearchSpace(tuple(_axes(section, model, findings, survivors)), base)
+    except ValueError as error:
+        raise BadInput(f"space: {error}") from None
+
+
+def _axes(section: SpaceSection, model: Model, findings: Findings, survivors: Survivors) -> Iterator[Axis]:
+    inventory = model.inventory()
     for stack, kept in section.layers.ranges.items() if section.layers is not None else ():
-        order = analysis.layer_order.get(stack)
-        axes.append(LayersAxis(stack, dict(inventory.blocks)[stack], order.removed if order else (), *kept))
+        order = findings.analysis.layer_order.get(stack)
+        yield LayersAxis(stack, dict(inventory.blocks)[stack], order.removed if order else (), *kept)
+    if section.heads is not None and findings.heads is not None:
+        yield HeadsAxis(inventory, findings.heads.by_attention, section.heads.max, section.heads.groups)
+    if section.width is not None and findings.widths is not None:
+        yield WidthAxis(inventory, members_of(findings.widths), *section.width.eta, findings.supernet)
+    if section.rank is not None and findings.ranks is not None:
+        yield RankAxis(inventory, members_of(findings.ranks), *section.rank.eta)
     if section.sparsity is not None:
-        axes.append(SparsityAxis(section.sparsity.groups, section.sparsity.max))
+        yield _sparsity_axis(section.sparsity, model)
     if section.input is not None:
-        axes.append(InputAxis(own_hop, section.input.hop_samples, section.input.inputs))
+        yield InputAxis(model.frontend.hop_samples, section.input.hop_samples, section.input.inputs)
     if section.decode is not None:
-        axes.append(DecodeAxis(section.decode.beam_size, section.decode.ctc_weight, section.decode.length_bonus))
+        yield DecodeAxis(section.decode.beam_size, section.decode.ctc_weight, section.decode.length_bonus)
     if section.bits is not None:
-        columns = [analysis.widths.index(width) for width in section.bits.choices]
-        sensitivity = np.ascontiguousarray(analysis.kl[:, columns])
-        axes.append(BitsAxis(inventory, analysis.paths, section.bits.choices, sensitivity, *section.bits.average))
-    return SearchSpace(axes, uniform_bits(inventory, MAX_BITS, decode, section.bits.method if section.bits else "rtn"))
+        yield _bits_axis(section.bits, inventory, findings, survivors)
+
+
+def _sparsity_axis(spec: SparsityAxisSpec, model: Model) -> Axis:
+    if spec.scope == "component":
+        return SparsityAxis(spec.groups, spec.max)
+    ranked = ranked_parameters(model)
+    return GlobalSparsityAxis({group: ranked[group] for group in spec.groups}, Ranking(state_of(model)).count_survivors, spec.max)
+
+
+def _bits_axis(spec: BitsAxisSpec, inventory: Inventory, findings: Findings, survivors: Survivors) -> BitsAxis:
+    analysis = findings.analysis
+    columns = [analysis.widths.index(width) for width in spec.choices]
+    sensitivity = np.ascontiguousarray(analysis.kl[:, columns])
+    rules = BitRules.of(spec.least, spec.fixed, spec.same)
+    return BitsAxis(inventory, analysis.paths, spec.choices, sensitivity, *spec.average, rules=rules, survivors=survivors)
 
 
 def _gentlest(knob: Knob, decode: Decode) -> float:
@@ -60,9 +97,9 @@ def _gentlest(knob: Knob, decode: Decode) -> float:
 
 def first_candidates(space: SearchSpace, section: SpaceSection, inventory: Inventory) -> Sequence[Candidate]:
     """The uncompressed model, uniform 8, 6 and 4 bits at full depth and, where bits are searched, the same averages by sensitivity."""
-    decode, method = space.base.decode, space.base.scheme.method
+    decode, scheme = space.base.decode, space.base.scheme
     candidates = [Candidate("uncompressed", replace(UNCOMPRESSED, decode=decode))]
-    candidates += [Candidate(f"uniform {bits} bits", uniform_bits(inventory, bits, decode, method)) for bits in OBVIOUS_BITS]
+    candidates += [Candidate(f"uniform {bits} bits", uniform_bits(inventory, bits, decode, scheme)) for bits in OBVIOUS_BITS]
     if section.bits is not None:
         low, high = section.bits.average
         full = {knob.name: _gentlest(knob, decode) for knob in space.knobs}

@@ -23,12 +23,12 @@ from paredown.search.spec import StudySpec
 from paredown.search.storage import describe_difference
 from paredown.search.study import Study, read_identity, read_trials
 from paredown.space.configuration import Configuration, Input
-from paredown.trials.calibrating import calibrate_model, calibration_digest
+from paredown.trials.calibrating import calibrate_workshop, calibration_digest
 from paredown.trials.decoding import Decoder
 from paredown.trials.evaluation import Evaluator, Known, uncompressed
+from paredown.trials.findings import find
 from paredown.trials.limits import check_budgets, check_space, inputs_of
 from paredown.trials.metering import EnergyRequest
-from paredown.trials.sensitivity import AnalysisSettings, analyse
 from paredown.trials.space import first_candidates, make_space
 from paredown.trials.teller import Teller
 from paredown.trials.timing import Stopwatch
@@ -75,8 +75,7 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
     identity |= {_TARGET + fact: value for fact, value in machine.facts.items()}  # each by its name, for the message where one differs
     if energy is not None:
         identity["energy source"] = energy.check()  # figures of a counter and of an estimate share no scale
-    calibrated = spec.space.bits is not None and spec.space.bits.method == "gptq"
-    if calibrated:
+    if spec.space.is_calibrated:
         identity["calibration"] = calibration_digest(model.digest, analysis_split)
     refuse_conflict(folder, identity)
     left_out = ", ".join(model.dropped) or "nothing"
@@ -84,17 +83,17 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
     with Decoder() as decoder, Workshop(model) as workshop, Stopwatch(threads) as stopwatch:
         for split in (search_split, analysis_split):
             check_split(split, workshop, inputs_of(spec.space))
-        analysed = analyse(model, analysis_split, workshop, decoder, AnalysisSettings.for_space(spec.space, inventory), tell)
-        if calibrated:
-            workshop.calibration = calibrate_model(model, analysis_split, workshop, decoder, tell)
-        space = make_space(spec.space, inventory, analysed.analysis, model.frontend.hop_samples, reference.decode)
+        findings = find(spec.space, model, analysis_split, workshop, decoder, tell)
+        if spec.space.is_calibrated:
+            calibrate_workshop(workshop, findings.supernet, analysis_split, decoder, tell)
+        space = make_space(spec.space, model, findings, workshop.count_survivors)
         metric, seed = spec.objectives.quality, spec.search.seed
         evaluate = Evaluator(workshop, decoder, stopwatch, search_split, metric, seed, machine, energy, known_costs(folder, reference))
         check_budgets(spec, space, workshop, evaluate)
         with Study.open(folder, spec, space, spec.objective_list, spec.budget_list, identity) as study:
             given = first_candidates(space, spec.space, inventory)
             why = run_study(study, evaluate, given, seconds_used=time.monotonic() - began, watch=watch)
-    return Finished(folder, why, analysed.seconds, time.monotonic() - began)
+    return Finished(folder, why, findings.seconds, time.monotonic() - began)
 
 
 def refuse_conflict(folder: Path, identity: Mapping[str, Any]) -> None:

@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING
 from paredown.analysis.cache import cache_folder
 from paredown.data.bundled import bundled_folder, bundled_names
 from paredown.errors import BadInput
+from paredown.space.configuration import Configuration
 
 if TYPE_CHECKING:
     from paredown.models import Model
+
+
+def weights_of(model: "Model", configuration: Configuration) -> "Model":
+    """The model whose weights a configuration takes: `model` itself, or a supernet of it. Raises BadInput like `find_supernet`."""
+    digest = configuration.supernet
+    return model if digest is None or digest == model.digest else find_supernet(model, digest)
 
 
 def find_supernet(model: "Model", digest: str) -> "Model":

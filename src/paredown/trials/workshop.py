@@ -41,7 +41,7 @@ class Workshop:
         self.calibration: Calibration | None = None
         self.calibration_of: dict[str, Calibration] = {}
         self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-        self._supernets: dict[str, Model] = {}
+        self._models: dict[str, Model] = {model.digest: model}
         self._memos: dict[str, dict[Any, Any]] = {}
         self._forecasts: dict[str, Forecast] = {}
 
@@ -77,16 +77,19 @@ class Workshop:
         heard = None if calibration is None else CalibratedOn(calibration.digest, calibration.utterances)
         return self._forecast(model).foretell(configuration, heard)
 
+    def count_survivors(self, configuration: Configuration) -> dict[str, int]:
+        """Of every layer of the compressed model that is pruned, by its path, how many weights stay. Raises BadInput as `build`."""
+        survivors = self._forecast(self.weights_of(configuration)).count_survivors(configuration)
+        return {name.removesuffix(".weight"): left for name, left in survivors.items()}
+
     def weights_of(self, configuration: Configuration) -> "Model":
         """The model whose weights the configuration takes: the workshop's own, or a supernet. Raises BadInput if that is not at hand."""
-        from paredown.trials.supernets import find_supernet
+        from paredown.trials.supernets import weights_of
 
-        digest = configuration.supernet
-        if digest is None or digest == self.model.digest:
-            return self.model
-        if digest not in self._supernets:
-            self._supernets[digest] = find_supernet(self.model, digest)
-        return self._supernets[digest]
+        digest = configuration.supernet or self.model.digest
+        if digest not in self._models:
+            self._models[digest] = weights_of(self.model, configuration)
+        return self._models[digest]
 
     def _calibration(self, model: "Model") -> "Calibration | None":
         return self.calibration if model is self.model else self.calibration_of.get(model.digest)

@@ -89,7 +89,7 @@ def _parameters(choice: Choice, size: int) -> int:
     return round(1e6 * choice.millions[choice.candidates.index(size)])
 
 
-def eta_ladder(low: float, high: float, steps: int = 7, ratio: float = 2.0) -> tuple[float, ...]:
+def eta_ladder(low: float, high: float, steps: int = 5, ratio: float = 2.0) -> tuple[float, ...]:
     """Penalties to search at: `high`, and below it a `ratio` each, `steps` at most, down to `low`, which is always among them.
 
     Raises ValueError unless 0 <= low <= high.
