@@ -18,8 +18,8 @@ from paredown.space.relaxation import Choices, Floats, Integers, Relaxation
 from paredown.space.solver import solve
 
 _WINDOW = 64  # hull steps in a window: more mean longer sums, fewer mean more of them
-_BLOCK = 32  # points that are looked at together
-_FIRST_SLACK, _WIDENING = 64, 3  # the first slack is this part of the largest step of the window
+_DENSE = 8  # an array of all sizes on the grid is taken where one in so many is a point
+_FIRST_SLACK, _WIDENING = 256, 3  # the first slack is this part of the largest step of the window
 _ROUNDING = 1e-12  # relative, of a sum of up to a thousand positive float64 numbers, with room to spare
 _LOOSENESS = 1e-9  # relative; what is kept within the slack may be a little more than that, never less
 
@@ -84,19 +84,24 @@ class _Points:
         last = np.concatenate((size[1:] != size[:-1], [True]))  # of one size the cheapest comes last
         return cls(size[last], cost[last])
 
-    def __add__(self, other: "_Points") -> "_Points":
+    def plus(self, other: "_Points", grid: int) -> "_Points":
+        """All sums with the points of another; every size is a multiple of `grid`."""
+        span = (int(self.size[-1]) - int(self.size[0])) // grid + 1
+        if span <= _DENSE * len(self.size):
+            return self._plus_on_grid(other, grid, span)
         return self.undominated((self.size[:, None] + other.size).ravel(), (self.cost[:, None] + other.cost).ravel())
 
-    def add(self, other: "_Points", curve: "_Curve", slack: float) -> "_Points":
-        """The sums that lie within the slack of a curve. Of a block of neighbours no sum is made where even the first one's size with the
-        last one's cost would lie outside."""
-        first = np.arange(0, len(self.size), _BLOCK)
-        last = np.minimum(first + _BLOCK, len(self.size)) - 1
-        sizes = self.size[first][:, None] + other.size
-        block, pick = np.nonzero(self.cost[last][:, None] + other.cost <= curve.at(sizes - slack) * (1 + _LOOSENESS))
-        rows = np.minimum(first[block][:, None] + np.arange(_BLOCK), len(self.size) - 1)
-        size, cost = self.size[rows] + other.size[pick][:, None], self.cost[rows] + other.cost[pick][:, None]
-        return self.undominated(size.ravel(), cost.ravel()).below(curve, slack)
+    def _plus_on_grid(self, other: "_Points", grid: int, span: int) -> "_Points":
+        """The same where most sizes of the grid are taken: an array of all of them needs no sorting."""
+        own = np.full(span, np.inf)
+        own[(self.size - self.size[0]) // grid] = self.cost
+        starts = (other.size - other.size[0]) // grid
+        best = np.full(span + int(starts[-1]), np.inf)
+        for start, cost in zip(starts.tolist(), other.cost.tolist(), strict=True):
+            part = best[start : start + span]
+            np.minimum(part, own + cost, out=part)
+        lower = np.flatnonzero(best < np.concatenate(([np.inf], np.minimum.accumulate(best)[:-1])))
+        return _Points(lower * grid + self.size[0] + other.size[0], best[lower])
 
     def below(self, curve: "_Curve", slack: float) -> "_Points":
         near = self.cost <= curve.at(self.size - slack) * (1 + _LOOSENESS)
@@ -108,8 +113,12 @@ def _groups(problem: Problem) -> list[_Points]:
     groups: dict[bytes, _Points] = {}
     for row, layer in zip(problem.growth, problem.choices(), strict=True):
         own, key = _Points(layer.size, layer.cost), row.tobytes()
-        groups[key] = groups[key] + own if key in groups else own
-    return sorted(groups.values(), key=lambda points: -int(np.gcd.reduce(points.size)))
+        groups[key] = groups[key].plus(own, 1) if key in groups else own
+    return sorted(groups.values(), key=lambda points: -_grid(points))
+
+
+def _grid(points: _Points) -> int:
+    return int(np.gcd.reduce(points.size))
 
 
 @dataclass(frozen=True)
@@ -149,13 +158,14 @@ class _Window:
         self.groups = groups
         self.low, self.high = int(whole.size[first]), int(whole.size[last])
         self.curves, self.own_curves = _curves(groups, whole, first, last)
+        self.grids = np.gcd.accumulate([max(1, _grid(group)) for group in groups]).tolist()
         self.largest_step = float(whole.growth[first:last].max(initial=1))
 
     def points(self, slack: float) -> tuple[Integers, Floats] | None:
         """Sizes and costs of the window's points, None where more slack is needed to be sure of them."""
         sums = _Points(np.zeros(1, np.int64), np.zeros(1))
-        for group, own, curve in zip(self.groups, self.own_curves, self.curves, strict=True):
-            sums = sums.add(group.below(own, slack), curve, slack)
+        for group, own, curve, grid in zip(self.groups, self.own_curves, self.curves, self.grids, strict=True):
+            sums = sums.plus(group.below(own, slack), grid).below(curve, slack)
         start, stop = np.searchsorted(sums.size, self.low, side="right") - 1, np.searchsorted(sums.size, self.high, side="right")
         size, cost = sums.size[start:stop], sums.cost[start:stop]
         # Up to just below the next size a point is what is known; something better would have to lie above the curve there.

@@ -42,7 +42,7 @@ MODEL = "bundled:tatoeba-en-de"
 AVERAGES = (2.5, 3.0, 3.5, 4.0, 5.0, 6.0)
 LOW_BITS = 4.0  # chrF is pooled over the averages up to this
 MANUAL_BITS, MANUAL_AVERAGE = (2, 6), 2.5  # 2.6 bits: the encoder's first and last blocks wide, the rest narrow; beside 2.5 chosen
-TABLE_UTTERANCES, ROUND_UTTERANCES, ROUNDS = 100, 40, 3
+TABLE_UTTERANCES, ROUND_UTTERANCES, ROUNDS = 100, 30, 2
 FOLDER = Path("build/bench_bits")
 
 
@@ -127,8 +127,8 @@ class Bench:
         setting = self.setting
         path = self.kept.path("resolved", average, setting.table_utterances, setting.round_utterances, setting.rounds).with_suffix(".npz")
         if not path.exists():
-            samples = self.heard(setting.round_utterances)
-            truth = Truth(self.model.network, samples, self.model.sos, threads=self.decoder.workers, progress=tick)
+            samples, judges = self.heard(setting.round_utterances), self.heard(setting.table_utterances)
+            truth = Truth(self.model.network, samples, judges, self.model.sos, threads=self.decoder.workers, progress=tick)
             solve_again(self.table(), self.paths, WIDTHS, average, self.choose(average), truth, setting.rounds).save(path)
         return Resolved.load(path)
 
@@ -224,9 +224,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--split", choices=("test", "search"), default="test", help="the bars belong to test")
     parser.add_argument("--quick", action="store_true", help="a few utterances, no bars: whether it runs")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of solving again (the bars belong to {ROUNDS})")
     parser.add_argument("--workers", type=int, help="processes and threads (default: one for each core)")
     options, _ = parser.parse_known_args()
-    setting = Setting(options.split, None, TABLE_UTTERANCES, ROUND_UTTERANCES, ROUNDS)
+    setting = Setting(options.split, None, TABLE_UTTERANCES, ROUND_UTTERANCES, options.rounds)
     if options.quick:
         setting = Setting("search", 8, 2, 2, 1)
     model = load_model(MODEL)

@@ -1,4 +1,4 @@
-"""What solving again leaves: the table that gives the best measured allocation of one average, and what each attempt predicted and showed."""
+"""What solving again leaves: the table that gives the best allocation measured, and what each attempt predicted and showed."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path

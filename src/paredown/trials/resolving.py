@@ -1,16 +1,17 @@
 """Solving again: the solver's own choice is measured, the additive table corrected around it, and the average solved anew.
 
-Summed sensitivities (Eq. 8 of the lossless 4-bit Conformer paper) take layers to be independent. They are not: at few bits what one layer
-spoils another one cannot spoil again, or spoils all the more. So the divergence of the whole allocation is measured, and around it that of
-every layer at every width with all others as they are: a table that is exact for a change of one layer. A round solves by it three times,
-with every layer free, with layers that move one width at most (where the table is nearest to the truth), and by its mean with the last
-table, and measures what they give. The best allocation measured is kept, so the result is never worse than the first, on these utterances.
+Summed sensitivities (Eq. 8 of the lossless 4-bit Conformer paper) take layers to be independent. They are not: errors of two layers add up
+or cancel. So the divergence of the whole allocation is measured, and around it that of every layer at every width with all others as
+they are: a table that is exact for a change of one layer, and worse the more layers move. A round therefore solves by it and by its
+mixtures with the table that gave the allocation, of which the last moves few layers, and measures what they give. The best allocation
+measured is kept, so the result is never worse than the first on the utterances that judge. These should be more than those of the tables:
+a few utterances are soon learnt by heart.
 
-A round costs one KL table and three passes: as much as the first analysis.
+A round costs one KL table, and a pass over the judging utterances for each mixture.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -24,30 +25,34 @@ from paredown.models.network import Network
 
 Table = NDArray[np.float64]
 Choose = Callable[[Table], Mapping[str, int]]
+_SHARES = (1.0, 0.5, 0.25, 0.125)  # of the fresh table in what is solved
 
 
 class Truth:
-    """What can be measured of an allocation: the network's posteriors on some utterances."""
+    """What can be measured of an allocation: the network's posteriors. `samples` make tables, `judges` are what an allocation is kept by."""
 
     def __init__(
         self,
         network: Network,
         samples: Sequence[Sample],
+        judges: Sequence[Sample],
         sos: int,
         *,
         threads: int = 1,
         progress: Callable[[int, int], None] | None = None,
         unit: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self._network, self._samples, self._sos = network, samples, sos
+        self._network, self._samples, self._judges, self._sos = network, samples, judges, sos
         self._threads, self._progress, self._unit = threads, progress, unit
 
-    def __len__(self) -> int:
-        return len(self._samples)
+    @property
+    def subset(self) -> str:
+        """Which utterances were used, in words."""
+        return f"tables on {len(self._samples)} utterances, judged on {len(self._judges)}"
 
     def divergence(self, allocation: Mapping[str, int]) -> float:
         """Of the whole allocation."""
-        return measure_allocation(self._network, allocation, self._samples, self._sos, unit=self._unit)
+        return measure_allocation(self._network, allocation, self._judges, self._sos, unit=self._unit)
 
     def table_around(self, allocation: Mapping[str, int], paths: Sequence[str], widths: Sequence[int]) -> Table:
         """Of the allocation with one layer at one width instead, [layers, widths]."""
@@ -72,7 +77,7 @@ def solve_again(
         if not search.round():
             break
     found = tuple(search.attempts)
-    return Resolved(average, tuple(paths), tuple(widths), search.table, found, f"{len(truth)} utterances", time.monotonic() - began)
+    return Resolved(average, tuple(paths), tuple(widths), search.table, found, truth.subset, time.monotonic() - began)
 
 
 class _Search:
@@ -89,19 +94,21 @@ class _Search:
 
     def round(self) -> bool:
         """Measure around the best allocation, solve by that in several ways; whether one of them is better."""
-        before = self.measured
-        around, columns = self.truth.table_around(self.allocation, self.paths, self.widths), self._columns(self.allocation)
-        # The divergence before, plus what each layer's own move changes: the additive prediction around this allocation.
-        least, known = around.min(axis=1, keepdims=True), before - float((_along(around, columns) - around.min(axis=1)).sum())
+        before, columns = self.measured, self._columns(self.allocation)
+        around = self.truth.table_around(self.allocation, self.paths, self.widths)
+        fresh = around - around.min(axis=1, keepdims=True)
+        last, still = self.table - self.table.min(axis=1, keepdims=True), float(_along(fresh, columns).sum())
         tried = {attempt.bits for attempt in self.attempts}
-        for how, table in _proposals(around - least, self.table, columns):
+        for share in _SHARES:
+            table = share * fresh + (1 - share) * last
             allocation = dict(self.choose(table))
             if self._bits(allocation) in tried:
                 continue
             tried.add(self._bits(allocation))
-            predicted = known + float(_along(around - least, self._columns(allocation)).sum())
+            # The divergence before, plus what each layer's own move changes.
+            predicted = before + float(_along(fresh, self._columns(allocation)).sum()) - still
             measured = self.truth.divergence(allocation)
-            self.attempts.append(Attempt(how, predicted, measured, self._bits(allocation)))
+            self.attempts.append(Attempt(f"{share:.3g} of the table around", predicted, measured, self._bits(allocation)))
             if measured < self.measured:
                 self.table, self.allocation, self.measured = table, allocation, measured
         return self.measured < before
@@ -113,15 +120,6 @@ class _Search:
         """Column of every layer's width; of a layer that has none of them (a fixed one) the last."""
         places = {width: column for column, width in enumerate(self.widths)}
         return np.array([places.get(allocation.get(path, 0), len(self.widths) - 1) for path in self.paths], dtype=np.int64)
-
-
-def _proposals(fresh: Table, last: Table, columns: NDArray[np.int64]) -> Iterator[tuple[str, Table]]:
-    """Tables to solve by: the fresh one, the same with moves of one width at most, and the mean with the last one."""
-    yield "around", fresh
-    far = np.abs(np.arange(fresh.shape[1]) - columns[:, None]) > 1
-    yield "around, one width at most", np.where(far, fresh + fresh.sum() + 1.0, fresh)
-    level = last - last.min(axis=1, keepdims=True)
-    yield "mean with the last", (fresh + level) / 2
 
 
 def _along(table: Table, columns: NDArray[np.int64]) -> Table:

@@ -1,10 +1,11 @@
 """What architecture weights learn from: batches of utterances, and the posteriors that the whole network gives for them.
 
 The loss is the divergence of the KL table (`analysis/posteriors.py`): mean over decoder positions of KL(P || Q), the decoder reading the
-model's own hypothesis, plus, for every CTC, the mean over its frames; P of the whole network, Q of the mixture. The model's own joint loss
-on references was tried in its place, on *analysis*: at the same size its widths have a joint loss on *search* that is no lower (1.15 nats a
-token at 1.66M parameters of feed-forwards, against 1.17 at 1.58M), and it needs references and tokenizers. Utterances of like length
+model's own hypothesis, plus, for every CTC, the mean over its frames; P of the whole network, Q of the mixture. Utterances of like length
 share a batch, as in training; what padding does to convolutions it does to P and Q alike.
+
+The model's own joint loss on references was tried in its place. Of nearly the same size, its widths have a joint loss on *search* no
+lower (1.17 nats a token at 1.58M parameters of feed-forwards, against 1.15 at 1.66M), and it needs references and tokenizers.
 """
 
 from collections.abc import Mapping, Sequence
