@@ -104,7 +104,7 @@ class _Points:
         return _Points(lower * grid + self.size[0] + other.size[0], best[lower])
 
     def below(self, curve: "_Curve", slack: float) -> "_Points":
-        near = self.cost <= curve.at(self.size - slack) * (1 + _LOOSENESS)
+        near = self.cost <= curve.at(self.size, slack) * (1 + _LOOSENESS)
         return _Points(self.size[near], self.cost[near])
 
 
@@ -130,7 +130,9 @@ class _Curve:
     before: float
     behind: float
 
-    def at(self, size: Floats) -> Floats:
+    def at(self, sizes: Integers, slack: float) -> Floats:
+        """The curve, moved by the slack to larger sizes."""
+        size = sizes.astype(np.float64) - slack
         inside = np.interp(size, self.size, self.cost)
         early, late = np.maximum(self.size[0] - size, 0.0), np.maximum(size - self.size[-1], 0.0)
         with np.errstate(invalid="ignore"):
@@ -169,7 +171,7 @@ class _Window:
         start, stop = np.searchsorted(sums.size, self.low, side="right") - 1, np.searchsorted(sums.size, self.high, side="right")
         size, cost = sums.size[start:stop], sums.cost[start:stop]
         # Up to just below the next size a point is what is known; something better would have to lie above the curve there.
-        sure = cost[:-1] <= self.curves[-1].at(size[1:] - 1 - slack)
+        sure = cost[:-1] <= self.curves[-1].at(size[1:] - 1, slack)
         return (size, cost) if sure.all() else None
 
 

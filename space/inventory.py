@@ -76,8 +76,9 @@ class Inventory:
 
     @cached_property
     def feed_forwards(self) -> dict[str, int]:
-        """Hidden units of every feed-forward, by its path: of what has layers `w_1` and `w_2`, in network order."""
-        hidden = {path.removesuffix(".w_1"): layer.channels for path, layer in self.by_path.items() if path.endswith(".w_1")}
+        """Hidden units of every feed-forward, by its path: of what has linear layers `w_1` and `w_2`, in network order."""
+        linear = {path: layer for path, layer in self.by_path.items() if layer.kind == "linear"}
+        hidden = {path.removesuffix(".w_1"): layer.channels for path, layer in linear.items() if path.endswith(".w_1")}
         return {path: units for path, units in hidden.items() if f"{path}.w_2" in self.by_path}
 
     @property

@@ -2,22 +2,32 @@
 
 from tests.benchmarks import (
     bench_activations,
+    bench_bits,
     bench_energy,
+    bench_kl,
     bench_latency,
+    bench_layers,
     bench_predictor,
     bench_quantization,
     bench_runtime,
     bench_size,
     bench_solver,
+    bench_sparsity,
     bench_structure,
+    bench_widths,
 )
 
 BENCHMARKS = (
     bench_solver,
+    bench_kl,
     bench_size,
     bench_runtime,
     bench_quantization,
     bench_activations,
+    bench_bits,
+    bench_layers,
+    bench_sparsity,
+    bench_widths,
     bench_energy,
     bench_predictor,
     bench_structure,

@@ -37,8 +37,8 @@ def agreement(what: str, sensitivity: NDArray[np.float64], loss: NDArray[np.floa
     for name, values in (("sensitivities", sensitivity), ("losses", loss)):
         if np.ptp(values) == 0:
             raise ValueError(f"{name} must differ, or they rank nothing, got {values[0]} for all")
-    found = kendalltau(sensitivity, loss)
-    return Agreement(what, float(found.statistic), float(found.pvalue), len(loss))
+    tau, p_value = kendalltau(sensitivity, loss)
+    return Agreement(what, float(tau), float(p_value), len(loss))
 
 
 def summed(values: NDArray[np.float64], labels: Sequence[str]) -> dict[str, float]:

@@ -1,49 +1,140 @@
-"""`paredown analyse`: how sensitive every layer is to its bit-width, and in which order decoder blocks can go."""
+"""`paredown analyse`: what a model bears: bit-widths of every layer, blocks that go, zeros in every module group, attention heads."""
 
 import argparse
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from paredown.commands.printing import add_json, console, positive, print_json, table
 
+if TYPE_CHECKING:
+    from paredown.analysis.heads import HeadDivergences
+    from paredown.analysis.pruning import PruningCurves
+    from paredown.analysis.result import Analysis
+    from paredown.trials.block_order import OrderRule
+
+PARTS = ("bits", "blocks", "pruning", "heads")
+_FEWEST_BLOCKS = 2
+
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser("analyse", help="sensitivity of every layer, and the order of decoder blocks")
+    parser = subparsers.add_parser("analyse", help="what the model bears: bit-widths, blocks that go, zeros, attention heads")
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("--data", required=True, metavar="DATA", help="manifest, folder or bundled:NAME/analysis")
-    parser.add_argument("--utterances", type=positive, default=20, metavar="N", help="utterances for the sensitivities (default 20)")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure (default: all)")
+    parser.add_argument("--utterances", type=positive, default=20, metavar="N", help="utterances for divergences (default 20)")
+    parser.add_argument(
+        "--measure", choices=("posteriors", "encoder_output"), default="posteriors", help="where bit-widths are heard (default: posteriors)"
+    )
+    parser.add_argument("--by", choices=("chrf", "chrf++", "bleu", "wer", "loss"), default="chrf", help="what blocks go by (default chrf)")
+    parser.add_argument(
+        "--metric", choices=("divergence", "chrf", "bleu", "wer"), default="divergence", help="of the pruning curves (default: divergence)"
+    )
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the pruning curves (png, pdf, svg)")
     add_json(parser)
     parser.set_defaults(run=run)
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What was measured; None where it was not asked for. `order`: the rule that blocks went by."""
+
+    analysis: "Analysis"
+    order: "OrderRule"
+    pruning: "PruningCurves | None"
+    heads: "HeadDivergences | None"
+
+
 def run(options: argparse.Namespace) -> int:
-    """Print the KL divergence of every layer at every bit-width, the most sensitive layer first, and the order of blocks."""
+    """Measure what is asked for (from the cache where it was measured before) and print it, the most sensitive first."""
+    from paredown.errors import BadInput
+    from paredown.report.latency_figure import check_figure
+
+    if options.figure is not None:
+        if "pruning" not in options.parts:
+            raise BadInput(f"--figure draws the pruning curves: --parts must hold pruning, got {' '.join(options.parts)}")
+        check_figure(options.figure)
+    found = _measure(options)
+    if options.figure is not None and found.pruning is not None:
+        from paredown.report.pruning_figure import write_pruning_figure
+
+        write_pruning_figure(options.figure, found.pruning, f"{options.model}: {found.pruning.subset}")
+    if options.json:
+        print_json(_figures(found))
+        return 0
+    screen = console()
+    for shown in _tables(found, options.model):
+        screen.print(shown)
+    return 0
+
+
+def _measure(options: argparse.Namespace) -> _Found:
     from paredown.commands.telling import Telling
     from paredown.data import open_data
     from paredown.models import load_model
+    from paredown.trials.block_order import OrderRule
     from paredown.trials.decoding import Decoder
+    from paredown.trials.head_analysis import analyse_heads
+    from paredown.trials.pruning_curves import analyse_pruning
     from paredown.trials.sensitivity import AnalysisSettings, analyse
     from paredown.trials.study_run import check_split
     from paredown.trials.workshop import Workshop
 
-    model, split = load_model(options.model), open_data(options.data)
-    settings = AnalysisSettings(kl_utterances=options.utterances)
-    with Decoder() as decoder, Workshop(model) as workshop, Telling() as telling:
+    model, split, parts = load_model(options.model), open_data(options.data), options.parts
+    least = min(_FEWEST_BLOCKS, dict(model.inventory().blocks)["decoder"])
+    settings = AnalysisSettings(
+        kl_utterances=options.utterances if "bits" in parts else 0,
+        measure=options.measure,
+        orders=(("decoder", least),) if "blocks" in parts else (),
+        order=OrderRule(by=options.by),
+    )
+    with Decoder() as decoder, Workshop(model) as workshop, Telling() as tell:
         check_split(split, workshop)
-        analysis = analyse(model, split, workshop, decoder, settings, telling).analysis
-    if options.json:
-        rows = {
-            path: dict(zip(map(str, analysis.widths), row, strict=True))
-            for path, row in zip(analysis.paths, analysis.kl.tolist(), strict=True)
-        }
-        orders = {stack: {"removed": order.removed, "chrf": order.scores} for stack, order in analysis.layer_order.items()}
-        print_json({"subset": analysis.subset, "seconds": analysis.seconds, "kl": rows, "order": orders})
-        return 0
-    ranked = sorted(range(len(analysis.paths)), key=lambda row: -float(analysis.kl[row].sum()))
-    columns = ("layer", *(f"{width} bits" for width in analysis.widths))
-    caption = f"KL divergence in nats, higher is more sensitive; {analysis.subset}; {analysis.seconds:.0f} s"
-    shown = ((analysis.paths[row], *(f"{value:.2e}" for value in analysis.kl[row])) for row in ranked)
-    console().print(table(f"sensitivity of {options.model}", columns, shown, caption))
+        context = model, split, workshop, decoder
+        return _Found(
+            analyse(*context, settings, tell).analysis,
+            settings.order,
+            analyse_pruning(*context, tell, metric=options.metric, utterances=options.utterances) if "pruning" in parts else None,
+            analyse_heads(*context, tell, options.utterances) if "heads" in parts else None,
+        )
+
+
+def _figures(found: _Found) -> Mapping[str, Any]:
+    analysis, pruning, heads = found.analysis, found.pruning, found.heads
+    rows = zip(analysis.paths, analysis.kl.tolist(), strict=True)
+    figures: dict[str, Any] = {"subset": analysis.subset, "seconds": analysis.seconds}
+    figures["kl"] = {path: dict(zip(map(str, analysis.widths), row, strict=True)) for path, row in rows}
+    figures["order"] = {
+        stack: {"removed": order.removed, "by": found.order.by, "scores": order.scores} for stack, order in analysis.layer_order.items()
+    }
+    if pruning is not None:
+        curves = dict(zip(pruning.groups, pruning.values.tolist(), strict=True))
+        figures["pruning"] = {"metric": pruning.metric, "shares": pruning.shares, "curves": curves, "subset": pruning.subset}
+    if heads is not None:
+        figures["heads"] = {"divergences": heads.by_attention, "subset": heads.subset}
+    return figures
+
+
+def _tables(found: _Found, model: str) -> Iterator[Any]:
+    from paredown.report.pruning_table import pruning_columns, pruning_table
+
+    analysis, pruning, heads = found.analysis, found.pruning, found.heads
+    if analysis.paths:
+        ranked = sorted(range(len(analysis.paths)), key=lambda row: -float(analysis.kl[row].sum()))
+        caption = f"KL divergence in nats, higher is more sensitive; {analysis.subset}; {analysis.seconds:.0f} s"
+        shown = ((analysis.paths[row], *(f"{value:.2e}" for value in analysis.kl[row])) for row in ranked)
+        yield table(f"bit-widths of {model}", ("layer", *(f"{width} bits" for width in analysis.widths)), shown, caption)
+    if heads is not None:
+        most = max(len(values) for values in heads.by_attention.values())
+        shown = ((path, *(f"{value:.2e}" for value in values)) for path, values in heads.by_attention.items())
+        caption = f"KL divergence in nats of removing one head; {heads.subset}; {heads.seconds:.0f} s"
+        yield table(f"attention heads of {model}", ("attention", *(f"head {head}" for head in range(most))), shown, caption)
+    if pruning is not None:
+        unit = "KL divergence in nats" if pruning.metric == "divergence" else pruning.metric
+        caption = f"{unit} with a share of this group's weights at zero; {pruning.subset}; {pruning.seconds:.0f} s"
+        yield table(f"pruning of {model}", pruning_columns(pruning), pruning_table(pruning), caption)
     for stack, order in analysis.layer_order.items():
-        steps = ", ".join(f"{block} ({value:.1f})" for block, value in zip(order.removed, order.scores, strict=True))
-        console().print(f"{stack} blocks in the order of removal (chrF without them): {steps}")
-    return 0
+        steps = ", ".join(f"{block} ({value:.2f})" for block, value in zip(order.removed, order.scores, strict=True))
+        score = "minus the loss in nats" if found.order.by == "loss" else found.order.by
+        yield f"{stack} blocks in the order of removal ({score} without them, counted from 0): {steps}"

@@ -29,7 +29,7 @@ _SHARES = (1.0, 0.5, 0.25, 0.125)  # of the fresh table in what is solved
 
 
 class Truth:
-    """What can be measured of an allocation: the network's posteriors. `samples` make tables, `judges` are what an allocation is kept by."""
+    """What can be measured of an allocation: the network's posteriors. `samples` make tables, by `judges` an allocation is kept."""
 
     def __init__(
         self,
@@ -56,8 +56,17 @@ class Truth:
 
     def table_around(self, allocation: Mapping[str, int], paths: Sequence[str], widths: Sequence[int]) -> Table:
         """Of the allocation with one layer at one width instead, [layers, widths]."""
-        settings = {"widths": widths, "threads": self._threads, "progress": self._progress, "unit": self._unit}
-        return measure_kl(self._network, paths, self._samples, self._sos, around=allocation, **settings)
+        return measure_kl(
+            self._network,
+            paths,
+            self._samples,
+            self._sos,
+            widths=widths,
+            around=allocation,
+            threads=self._threads,
+            progress=self._progress,
+            unit=self._unit,
+        )
 
 
 def solve_again(

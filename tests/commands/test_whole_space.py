@@ -1,0 +1,107 @@
+"""Everything in one study of a tiny model: structural axes, a supernet, calibrated codes, static activations; and what is told of it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paredown.cli import main
+from paredown.models.model import SUPERNET
+from tests.commands.test_axes import write_wide_study
+from tests.commands.tiny import write_model, write_split
+
+SPACE = """[space]
+bits = { average = [3.0, 8.0], least = { "decoder.output" = 4 }, fixed = { "encoder.subsampling" = 16 }, same = "block", method = "gptq" }
+layers = { decoder = [2, 4], by = "loss" }
+sparsity = { groups = ["decoder.feed_forward", "encoder.conv"], max = 0.5, scope = "global" }
+heads = { max = 0.5 }
+width = { eta = [0.0, 100.0], supernet = "SUPERNET" }
+rank = { eta = [0.0, 1000.0], softmax = "plain" }
+activations = "static"
+[budgets]
+"""
+
+
+@pytest.fixture
+def supernet(tmp_path: Path) -> Path:
+    folder = tmp_path / "supernet"
+    shutil.copytree(write_model(tmp_path / "base"), folder)
+    (folder / SUPERNET).write_text("{}")
+    return folder
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> Any:
+    return json.loads(capsys.readouterr().out)
+
+
+def test_one_study_searches_all_of_it_together(tmp_path: Path, supernet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study, folder = write_wide_study(tmp_path, SPACE.replace("SUPERNET", str(supernet))), str(tmp_path / "runs")
+    assert main(["run", str(study), "-o", folder, "--trials", "14"]) == 0
+    capsys.readouterr()
+    assert main(["front", folder, "--all", "--json"]) == 0
+    points = {point["trial"]: point for point in printed(capsys)}
+    searched = {number: point["configuration"] for number, point in points.items() if number > 6}
+    for part in ("width", "rank", "heads", "sparsity"):
+        assert any(one[part] for one in searched.values()), f"no trial moved {part}"
+    assert all(one["bits"]["encoder.embed.conv.0"] == 16 for one in searched.values())
+    assert all(one["bits"]["decoder.output_layer"] >= 4 for one in searched.values())
+    assert all(one["schedule"][0].startswith("supernet:") for one in searched.values())
+    assert all((one["scheme"]["activations"], one["scheme"]["method"]) == ("static", "gptq") for one in searched.values())
+    number = max(number for number, one in searched.items() if one["width"])
+    assert main(["export", folder, "--trial", str(number), "-o", str(tmp_path / "bundle"), "--json"]) == 0
+    exported = printed(capsys)
+    assert json.loads((tmp_path / "bundle" / "manifest.json").read_text())["configuration"] == searched[number]
+    (size,) = (value for name, value in points[number]["values"].items() if name == "size_bytes")
+    assert exported["size_bytes"] == size + (tmp_path / "bundle" / "measurements.json").stat().st_size or exported["size_bytes"] == size
+    assert main(["translate", str(tmp_path / "bundle"), str(tmp_path / "search" / "0.wav")]) == 0
+    capsys.readouterr()
+    assert main(["show", folder, "--trial", str(number)]) == 0
+    told = capsys.readouterr().out
+    assert "hidden units" in told
+    assert "supernet" in told
+    assert "static" in told
+    assert main(["show", folder, "--trial", str(number), "--ablate", "--json"]) == 0
+    assert {"bits", "width", "activations"} <= {row["without"] for row in printed(capsys)["ablation"]}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"decoder.output" = 4 }', '"decoder.outputs" = 4 }', "least bits must name layers of the model"),
+        ('"encoder.subsampling" = 16', '"encoder" = 9', "fixed bits must lie in [2, 8] or be 16 or 32, got 9 for 'encoder'"),
+        ('supernet = "SUPERNET"', 'supernet = "BASE"', "width.supernet must be the folder of a supernet"),
+        ("average = [3.0, 8.0]", "average = [1.0, 8.0]", "average bits must lie in [2, 8]"),
+        ('"encoder.conv"', '"ctc"', "sparsity.groups must be groups of this model"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(
+    tmp_path: Path, supernet: Path, old: str, new: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = SPACE.replace(old, new).replace("SUPERNET", str(supernet)).replace("BASE", str(tmp_path / "base"))
+    study = write_wide_study(tmp_path, space)
+    assert main(["run", str(study), "-o", str(tmp_path / "runs")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_analyse_tells_all_that_a_model_bears(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["analyse", str(write_model(tmp_path / "model")), "--data", str(write_split(tmp_path / "data")), "--by", "loss"]
+    assert main([*command, "--json"]) == 0
+    found = printed(capsys)
+    assert found["kl"]["decoder.output_layer"]["2"] > found["kl"]["decoder.output_layer"]["8"] >= 0
+    assert len(found["order"]["decoder"]["removed"]) == 2
+    assert found["order"]["decoder"]["by"] == "loss"
+    assert len(found["pruning"]["curves"]["decoder.feed_forward"]) == len(found["pruning"]["shares"])
+    assert set(map(len, found["heads"]["divergences"].values())) == {2}
+    assert main([*command, "--figure", str(tmp_path / "curves.png")]) == 0
+    shown = capsys.readouterr().out
+    for words in ("bit-widths of", "pruning of", "attention heads of", "decoder blocks in the order of removal"):
+        assert words in shown
+    assert (tmp_path / "curves.png").stat().st_size > 0
+    assert main([*command, "--parts", "heads", "--figure", "x.png"]) == 2
+    assert "--parts must hold pruning" in capsys.readouterr().err
+    assert main([*command, "--parts", "bits", "--measure", "encoder_output", "--json"]) == 0
+    printed_encoder = printed(capsys)
+    assert set(printed_encoder["kl"]["decoder.output_layer"].values()) == {0.0}
