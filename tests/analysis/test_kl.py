@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from paredown.analysis import stages
-from paredown.analysis.allocation_kl import measure_allocation
+from paredown.analysis.allocation_kl import AllocationMeter
 from paredown.analysis.kl import measure_kl
 from paredown.analysis.result import WIDTHS
 from paredown.analysis.stages import Sample
@@ -150,7 +150,7 @@ def test_around_an_allocation_equals_the_direct_computation(encoder: str) -> Non
         for column, bits in enumerate((2, 4)):
             other = changed(network, quantize_all(around | {path: bits}))
             assert found[row, column] == pytest.approx(direct_divergence(network, other, samples(), SOS), rel=BAR, abs=0)
-    whole = measure_allocation(network, around, samples(), SOS)
+    whole = AllocationMeter(network, samples(), SOS).divergence(around)
     assert whole == pytest.approx(direct_divergence(network, changed(network, quantize_all(around)), samples(), SOS), rel=BAR)
     own = measure_kl(network, ["decoder.output_layer"], samples(), SOS, widths=(3,), around=around)
     assert own[0, 0] == pytest.approx(whole, rel=BAR)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from paredown.analysis.allocation_kl import measure_allocation
+from paredown.analysis.allocation_kl import AllocationMeter
 from paredown.analysis.kl import measure_kl
 from paredown.analysis.resolved import Attempt, Resolved
 from paredown.models.groups import build_inventory
@@ -119,7 +119,7 @@ def test_a_network_under_the_axis() -> None:
     torch.set_num_threads(before)
     best = by_axis(found.table)
     assert tuple(best[path] for path in paths) == found.best.bits
-    assert found.best.measured == measure_allocation(network, best, samples(), SOS) <= found.attempts[0].measured
+    assert found.best.measured == AllocationMeter(network, samples(), SOS).divergence(best) <= found.attempts[0].measured
     assert len(found.attempts) > 1
 
 

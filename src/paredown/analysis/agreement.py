@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +38,8 @@ def agreement(what: str, sensitivity: NDArray[np.float64], loss: NDArray[np.floa
     for name, values in (("sensitivities", sensitivity), ("losses", loss)):
         if np.ptp(values) == 0:
             raise ValueError(f"{name} must differ, or they rank nothing, got {values[0]} for all")
-    tau, p_value = kendalltau(sensitivity, loss)
-    return Agreement(what, float(tau), float(p_value), len(loss))
+    found: Any = kendalltau(sensitivity, loss)  # its type says nothing
+    return Agreement(what, float(found.statistic), float(found.pvalue), len(loss))
 
 
 def summed(values: NDArray[np.float64], labels: Sequence[str]) -> dict[str, float]:

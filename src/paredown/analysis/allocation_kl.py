@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from paredown.analysis.posteriors import Start, divergence, plain_pass
+from paredown.analysis.posteriors import Start, mean_divergence, plain_pass, shift
 from paredown.analysis.spread import spread
 from paredown.analysis.stages import Sample, place_of, shared_copy
 from paredown.compress.quantize import quantize
@@ -40,19 +40,27 @@ def check_layers(network: Network, layers: Sequence[str]) -> None:
         place_of(network, path)
 
 
-def measure_allocation(
-    network: Network,
-    allocation: Mapping[str, int],
-    samples: Sequence[Sample],
-    sos: int,
-    *,
-    granularity: Granularity = "channel",
-    unit: Callable[[], AbstractContextManager[None]] = nullcontext,
-) -> float:
-    """The divergence of posteriors (as in `measure_kl`) that all these widths cause together; errors as there."""
-    if not samples:
-        raise ValueError("a divergence needs at least one utterance, got none")
-    check_layers(network, list(allocation))
-    plain = spread(network, samples, lambda own, sample: plain_pass(own, sample, sos), unit=unit)
-    other, start = quantized(network, allocation, granularity), Start.of(network, allocation)
-    return spread(other, [start], lambda own, begin: divergence(own, plain, begin), unit=unit)[0]
+class AllocationMeter:
+    """Measures allocations of one network: the uncompressed passes are made once, and kept (about a megabyte an utterance)."""
+
+    def __init__(
+        self,
+        network: Network,
+        samples: Sequence[Sample],
+        sos: int,
+        *,
+        threads: int = 1,
+        unit: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """Raises ValueError if there is no utterance. Results do not depend on `threads`; utterances are computed inside a `unit()`."""
+        if not samples:
+            raise ValueError("a divergence needs at least one utterance, got none")
+        self._network, self._threads, self._unit = network, threads, unit
+        self._plain = spread(network, samples, lambda own, sample: plain_pass(own, sample, sos), threads=threads, unit=unit)
+
+    def divergence(self, allocation: Mapping[str, int], granularity: Granularity = "channel") -> float:
+        """The divergence of posteriors (as in `measure_kl`) that all these widths cause together; errors as there."""
+        check_layers(self._network, list(allocation))
+        other, start = quantized(self._network, allocation, granularity), Start.of(self._network, allocation)
+        parts = spread(other, self._plain, lambda own, plain: shift(own, plain, start), threads=self._threads, unit=self._unit)
+        return mean_divergence(parts)

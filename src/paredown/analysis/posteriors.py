@@ -61,17 +61,25 @@ def plain_pass(network: Network, sample: Sample, sos: int) -> Plain:
 
 def divergence(network: Network, references: Sequence[Plain], start: Start) -> float:
     """The divergence of the network as it is now; in nats, lower is better, 0 is no change. Raises ValueError without a reference."""
-    if not references:
+    return mean_divergence([shift(network, reference, start) for reference in references])
+
+
+def shift(network: Network, reference: Plain, start: Start) -> dict[str, tuple[float, int]]:
+    """Of one utterance, by head: the divergence summed over positions, and how many these are."""
+    found = {}
+    for name, logits in _changed_logits(network, reference.states, start).items():
+        log_p = reference.log_posteriors[name]
+        log_q = torch.log_softmax(logits[0].double(), dim=-1)
+        found[name] = float((log_p.exp() * (log_p - log_q)).sum()), len(log_p)
+    return found
+
+
+def mean_divergence(shifts: Sequence[Mapping[str, tuple[float, int]]]) -> float:
+    """The mean over the positions of all utterances, summed over heads, in their order. Raises ValueError without an utterance."""
+    if not shifts:
         raise ValueError("a divergence needs at least one utterance, got none")
-    sums: dict[str, float] = {}
-    positions: dict[str, int] = {}
-    for reference in references:
-        for name, logits in _changed_logits(network, reference.states, start).items():
-            log_p = reference.log_posteriors[name]
-            log_q = torch.log_softmax(logits[0].double(), dim=-1)
-            sums[name] = sums.get(name, 0.0) + float((log_p.exp() * (log_p - log_q)).sum())
-            positions[name] = positions.get(name, 0) + len(log_p)
-    return max(0.0, sum(sums[name] / positions[name] for name in sums))  # rounding can leave -1e-17 where nothing changed
+    means = [sum(each[name][0] for each in shifts) / sum(each[name][1] for each in shifts) for name in shifts[0]]
+    return max(0.0, sum(means))  # rounding can leave -1e-17 where nothing changed
 
 
 @contextmanager

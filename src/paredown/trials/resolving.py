@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 from numpy.typing import NDArray
 
-from paredown.analysis.allocation_kl import measure_allocation
+from paredown.analysis.allocation_kl import AllocationMeter
 from paredown.analysis.kl import measure_kl
 from paredown.analysis.resolved import Attempt, Resolved
 from paredown.analysis.stages import Sample
@@ -42,17 +42,18 @@ class Truth:
         progress: Callable[[int, int], None] | None = None,
         unit: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self._network, self._samples, self._judges, self._sos = network, samples, judges, sos
+        self._network, self._samples, self._sos = network, samples, sos
         self._threads, self._progress, self._unit = threads, progress, unit
+        self._meter, self._judges = AllocationMeter(network, judges, sos, threads=threads, unit=unit), len(judges)
 
     @property
     def subset(self) -> str:
         """Which utterances were used, in words."""
-        return f"tables on {len(self._samples)} utterances, judged on {len(self._judges)}"
+        return f"tables on {len(self._samples)} utterances, judged on {self._judges}"
 
     def divergence(self, allocation: Mapping[str, int]) -> float:
         """Of the whole allocation."""
-        return measure_allocation(self._network, allocation, self._judges, self._sos, unit=self._unit)
+        return self._meter.divergence(allocation)
 
     def table_around(self, allocation: Mapping[str, int], paths: Sequence[str], widths: Sequence[int]) -> Table:
         """Of the allocation with one layer at one width instead, [layers, widths]."""
