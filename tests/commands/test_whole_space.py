@@ -13,7 +13,7 @@ from tests.commands.test_axes import write_wide_study
 from tests.commands.tiny import write_model, write_split
 
 SPACE = """[space]
-bits = { average = [3.0, 8.0], least = { "decoder.output" = 4 }, fixed = { "encoder.subsampling" = 16 }, same = "block", method = "gptq" }
+bits = { average = [3.0, 8.0], least = { "decoder.output" = 4 }, fixed = { "encoder.subsampling" = 16 }, same = "block", METHOD }
 layers = { decoder = [2, 4], by = "loss" }
 sparsity = { groups = ["decoder.feed_forward", "encoder.conv"], max = 0.5, scope = "global" }
 heads = { max = 0.5 }
@@ -21,7 +21,7 @@ width = { eta = [0.0, 100.0], supernet = "SUPERNET" }
 rank = { eta = [0.0, 1000.0], softmax = "plain" }
 activations = "static"
 [budgets]
-"""
+""".replace("METHOD", 'rounds = 1, method = "gptq"')
 
 
 @pytest.fixture

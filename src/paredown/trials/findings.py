@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from paredown.analysis.darts.alphas import SearchSettings
 from paredown.analysis.darts.family import Family, eta_ladder
 from paredown.analysis.heads import HeadDivergences
+from paredown.analysis.resolved import Resolved
 from paredown.analysis.result import Analysis
 from paredown.data import Split
 from paredown.errors import BadInput
 from paredown.models import Model, load_model
 from paredown.search.space_section import SpaceSection, WidthAxisSpec
+from paredown.trials.correcting import correct
 from paredown.trials.decoding import Decoder
 from paredown.trials.families import find_family
 from paredown.trials.head_analysis import analyse_heads
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
 class Findings:
     """What was found; None for what no axis of the study asks. `seconds`: how long it took now, from the cache next to nothing.
 
-    `supernet`: digest of the one that narrowed models take their weights from, None for the model's own weights.
+    `corrected`: sensitivities around some averages. `supernet`: digest of the one that narrowed models take their weights from, None for
+    the model's own weights.
     """
 
     analysis: Analysis
@@ -38,6 +41,7 @@ class Findings:
     widths: Family | None = None
     ranks: Family | None = None
     supernet: str | None = None
+    corrected: tuple[Resolved, ...] = ()
 
 
 def find(section: SpaceSection, model: Model, split: Split, workshop: Workshop, decoder: Decoder, tell: Teller) -> Findings:
@@ -50,12 +54,16 @@ def find(section: SpaceSection, model: Model, split: Split, workshop: Workshop, 
             return None
         return find_family(of, split, workshop, decoder, kind, eta_ladder(*spec.eta), SearchSettings(spec.softmax), tell)
 
+    corrected: tuple[Resolved, ...] = ()
+    if section.bits is not None and section.bits.rounds:
+        corrected = correct(section.bits, analysed.analysis, model, split, workshop, decoder, tell)
     return Findings(
         analysed.analysis,
         heads=analyse_heads(model, split, workshop, decoder, tell) if section.heads is not None else None,
         widths=family("width", section.width, supernet or model),
         ranks=family("rank", section.rank, supernet or model),
         supernet=None if supernet is None else supernet.digest,
+        corrected=corrected,
         seconds=time.monotonic() - began,
     )
 

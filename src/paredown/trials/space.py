@@ -3,17 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from paredown.compress.network import ranked_parameters, state_of
 from paredown.compress.ranking import Ranking
 from paredown.errors import BadInput
 from paredown.models import Model
-from paredown.search.space_section import BitsAxisSpec, SpaceSection, SparsityAxisSpec
+from paredown.search.space_section import SpaceSection, SparsityAxisSpec
 from paredown.search.trial import Candidate
 from paredown.space.axes.base import Axis, SearchSpace
-from paredown.space.axes.bit_rules import BitRules
-from paredown.space.axes.bits import BitsAxis, Survivors
+from paredown.space.axes.bits import Survivors
 from paredown.space.axes.decode import DecodeAxis
 from paredown.space.axes.heads import HeadsAxis
 from paredown.space.axes.input import InputAxis
@@ -24,6 +21,7 @@ from paredown.space.axes.width import WidthAxis
 from paredown.space.configuration import MAX_BITS, Configuration, Decode, Scheme
 from paredown.space.inventory import Inventory
 from paredown.space.knobs import Knob
+from paredown.trials.correcting import make_bits_axis
 from paredown.trials.evaluation import UNCOMPRESSED, uncompressed
 from paredown.trials.families import members_of
 from paredown.trials.findings import Findings
@@ -69,7 +67,8 @@ def _axes(section: SpaceSection, model: Model, findings: Findings, survivors: Su
     if section.decode is not None:
         yield DecodeAxis(section.decode.beam_size, section.decode.ctc_weight, section.decode.length_bonus)
     if section.bits is not None:
-        yield _bits_axis(section.bits, inventory, findings, survivors)
+        corrected = {found.average: found.table for found in findings.corrected}
+        yield make_bits_axis(section.bits, inventory, findings.analysis, corrected, survivors)
 
 
 def _sparsity_axis(spec: SparsityAxisSpec, model: Model) -> Axis:
@@ -77,14 +76,6 @@ def _sparsity_axis(spec: SparsityAxisSpec, model: Model) -> Axis:
         return SparsityAxis(spec.groups, spec.max)
     ranked = ranked_parameters(model)
     return GlobalSparsityAxis({group: ranked[group] for group in spec.groups}, Ranking(state_of(model)).count_survivors, spec.max)
-
-
-def _bits_axis(spec: BitsAxisSpec, inventory: Inventory, findings: Findings, survivors: Survivors) -> BitsAxis:
-    analysis = findings.analysis
-    columns = [analysis.widths.index(width) for width in spec.choices]
-    sensitivity = np.ascontiguousarray(analysis.kl[:, columns])
-    rules = BitRules.of(spec.least, spec.fixed, spec.same)
-    return BitsAxis(inventory, analysis.paths, spec.choices, sensitivity, *spec.average, rules=rules, survivors=survivors)
 
 
 def _gentlest(knob: Knob, decode: Decode) -> float:

@@ -1,0 +1,82 @@
+"""Sensitivities corrected around the averages of a study (`bits.rounds`), from the cache where they were measured before."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+
+from paredown.analysis.resolved import Resolved
+from paredown.analysis.result import Analysis
+from paredown.data import Split
+from paredown.models import Model
+from paredown.profilers.machine_lock import machine_share
+from paredown.search.space_section import BitsAxisSpec
+from paredown.space.axes.bit_rules import BitRules
+from paredown.space.axes.bits import BitsAxis, Survivors, Table
+from paredown.space.configuration import MAX_BITS, Configuration
+from paredown.space.inventory import Inventory
+from paredown.trials.cached import cached
+from paredown.trials.decoding import Decoder
+from paredown.trials.evaluation import spread_by_length
+from paredown.trials.resolving import Truth, solve_again
+from paredown.trials.sensitivity import read_samples
+from paredown.trials.teller import Teller
+from paredown.trials.workshop import Workshop
+
+ANCHORS = 4
+_MOST_AVERAGE = 5.0  # above it the additive table is near to the truth, and there is little to lose
+_HEARD, _JUDGES = 20, 60  # utterances
+
+
+def anchors_of(spec: BitsAxisSpec) -> tuple[float, ...]:
+    """The averages around which the table is corrected: at most four, evenly from the lowest on."""
+    low, high = spec.average
+    return tuple(sorted({round(float(average), 3) for average in np.linspace(low, max(low, min(high, _MOST_AVERAGE)), ANCHORS)}))
+
+
+def make_bits_axis(
+    spec: BitsAxisSpec,
+    inventory: Inventory,
+    analysis: Analysis,
+    corrected: Mapping[float, Table] | None = None,
+    survivors: Survivors | None = None,
+) -> BitsAxis:
+    """The axis as a study file asks for it; arguments and errors as in `BitsAxis`."""
+    rules = BitRules.of(spec.least, spec.fixed, spec.same)
+    table = table_of(spec, analysis)
+    return BitsAxis(inventory, analysis.paths, spec.choices, table, *spec.average, rules=rules, corrected=corrected, survivors=survivors)
+
+
+def table_of(spec: BitsAxisSpec, analysis: Analysis) -> Table:
+    """The sensitivities [layers, choices] of the bit-widths to choose from."""
+    return np.ascontiguousarray(analysis.kl[:, [analysis.widths.index(width) for width in spec.choices]])
+
+
+def correct(
+    spec: BitsAxisSpec, analysis: Analysis, model: Model, split: Split, workshop: Workshop, decoder: Decoder, tell: Teller
+) -> tuple[Resolved, ...]:
+    """What solving again leaves at every anchor: one KL table and a few passes a round and anchor.
+
+    Tables are made on as many utterances as the first one's, allocations judged on more of the split.
+    """
+    judges = read_samples(model, spread_by_length(split, _JUDGES), workshop, decoder)
+
+    def progress(done: int, total: int) -> None:
+        tell.progress("layers", done, total)
+
+    def measure(average: float, subset: Split) -> Resolved:
+        def choose(candidate: Table) -> Mapping[str, int]:
+            axis = make_bits_axis(spec, model.inventory(), analysis, {average: candidate})
+            found = axis.resolve({"bits.average": average}, Configuration()).bits
+            return {path: bits for path, bits in found if bits <= MAX_BITS}
+
+        samples = read_samples(model, subset, workshop, decoder)
+        truth = Truth(model.network, samples, judges, model.sos, threads=decoder.workers, progress=progress, unit=machine_share)
+        return solve_again(table_of(spec, analysis), analysis.paths, spec.choices, average, choose, truth, spec.rounds)
+
+    found = []
+    for average in anchors_of(spec):
+        keys = {"average": average, "judges": _JUDGES, **spec.model_dump(mode="json", exclude={"average", "method"})}
+        what = f"bit-widths at {average:g} bits, solved again"
+        found.append(cached(model, split, what, Resolved, keys, _HEARD, partial(measure, average), tell))
+    return tuple(found)
