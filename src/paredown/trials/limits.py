@@ -6,15 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from paredown.analysis.result import WIDTHS, Analysis
 from paredown.bundle.graphs.ctc import find_ctc
 from paredown.errors import BadInput
 from paredown.search.budget import Budget
 from paredown.search.outcome import Rejected
-from paredown.search.space_section import SpaceSection
+from paredown.search.space_section import BitsAxisSpec, SpaceSection
 from paredown.search.spec import StudySpec
 from paredown.space.axes.base import SearchSpace
 from paredown.space.configuration import Configuration, Input
+from paredown.space.inventory import Inventory
+from paredown.trials.correcting import make_bits_axis
 from paredown.trials.evaluation import Evaluator, Reference, energy_on_one_scale
+from paredown.trials.findings import load_supernet
 from paredown.trials.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -30,7 +36,7 @@ def inputs_of(section: SpaceSection) -> tuple[Input, ...]:
 
 
 def check_space(section: SpaceSection, model: "Model") -> None:
-    """Raises BadInput where the model has fewer blocks, other groups, no CTC or another input than the study asks for."""
+    """Raises BadInput where the model has fewer blocks, other groups or layers, no CTC, another input or another supernet than is asked for."""
     from paredown.models.input_size import resize_input  # torch
 
     inventory = model.inventory()
@@ -46,6 +52,19 @@ def check_space(section: SpaceSection, model: "Model") -> None:
     for group in section.sparsity.groups if section.sparsity is not None else ():
         if group not in inventory.groups:
             raise BadInput(f"sparsity.groups must be groups of this model ({', '.join(inventory.groups)}), got {group}")
+    if section.bits is not None:
+        _check_bits(section.bits, inventory)
+    load_supernet(section.width, model)
+
+
+def _check_bits(spec: BitsAxisSpec, inventory: Inventory) -> None:
+    """Makes the axis of a table of nothing, which it refuses for all reasons but those of the table."""
+    paths = tuple(layer.path for layer in inventory.layers)
+    nothing = Analysis(paths, np.zeros((len(paths), len(WIDTHS))), {}, "", 0.0)
+    try:
+        make_bits_axis(spec, inventory, nothing)
+    except ValueError as error:
+        raise BadInput(f"space.bits: {error}") from None
 
 
 def check_budgets(spec: StudySpec, space: SearchSpace, workshop: Workshop, evaluator: Evaluator) -> None:
