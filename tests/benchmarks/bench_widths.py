@@ -1,11 +1,11 @@
 """Widths by Gumbel-softmax DARTS against uniform ones, both from one supernet: chrF on test of fp32 bundles, the model's own decoding.
 
-    python -m tests.benchmarks.bench_widths [--utterances N] [--split search]
+    python -m tests.benchmarks.bench_widths [--controls] [--utterances N] [--split search]
 
 Fixed beforehand, by what *analysis* and *search* said: the three penalties, and how alphas are learnt (`SearchSettings`), from *analysis*.
 The rival has the same number of hidden units in every feed-forward, the least that makes at least as many parameters as ours. Beside them,
-held to no bar: the family of a plain softmax (systems 10 to 12 of the lossless 4-bit Conformer paper) with its own uniform rival, and the
-family of the bundled model as it is, whose neurons stand in the order of their weights' norms (no supernet was trained).
+on request and held to no bar: the family of a plain softmax (systems 10 to 12 of the lossless 4-bit Conformer paper) with its own uniform
+rival, and that of the bundled model as it is, whose neurons stand in the order of their weights' norms (no supernet was trained).
 """
 
 import argparse
@@ -107,13 +107,13 @@ def main() -> None:
     split = open_data(f"{MODEL}/{arguments.split}").first(arguments.utterances)
     settings = SearchSettings() if arguments.steps is None else SearchSettings(steps=arguments.steps)
     with Decoder(arguments.workers) as decoder:
-        families = {
-            softmax: members(f"{softmax} softmax", supernet, find_family(supernet, decoder, arguments.etas, softmax, settings))
-            for softmax in ("gumbel", "plain")
-        }
-        untrained = members("no supernet, gumbel", base, find_family(base, decoder, arguments.etas, "gumbel", settings))
-        ours = families["gumbel"]
-        pairs = [(subject, uniform_rival(subject)) for subject in (*ours, *families["plain"], *untrained)]
+        ours = members("gumbel softmax", supernet, find_family(supernet, decoder, arguments.etas, "gumbel", settings))
+        controls: dict[str, list[Subject]] = {}
+        if arguments.controls:
+            plain = find_family(supernet, decoder, arguments.etas, "plain", settings)
+            untrained = find_family(base, decoder, arguments.etas, "gumbel", settings)
+            controls = {"plain softmax": members("plain softmax", supernet, plain), "no supernet": members("no supernet", base, untrained)}
+        pairs = [(subject, uniform_rival(subject)) for group in (ours, *controls.values()) for subject in group]
         named = {f"{rival.name} of {rival.model.path.parent.name}": rival for _, rival in pairs}
         rivals = {subject.name: f"{rival.name} of {rival.model.path.parent.name}" for subject, rival in pairs}
         whole = [Subject("bundled model", base, uncompressed(base)), Subject("supernet, whole", supernet, uncompressed(supernet))]
@@ -122,7 +122,7 @@ def main() -> None:
     references = split.references(base.task)
     title = f"widths, {len(split)} utterances of {arguments.split}, fp32 bundles, paired bootstrap over utterances"
     print_bars(title, judge([(subject.name, rivals[subject.name]) for subject in ours], texts, references))
-    for name, group in (("plain softmax", families["plain"]), ("no supernet trained", untrained)):
+    for name, group in controls.items():
         print_bars(f"{name} (no bar)", judge([(subject.name, rivals[subject.name]) for subject in group], texts, references))
 
 
@@ -133,6 +133,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--split", default="test")
     parser.add_argument("--utterances", type=int, default=1000)
     parser.add_argument("--etas", type=float, nargs="+", default=ETAS)
+    parser.add_argument("--controls", action="store_true", help="also a plain softmax, and the bundled model as it is")
     parser.add_argument("--steps", type=int, help="of a search; a check of this file needs few")
     parser.add_argument("--workers", type=int)
     return parser.parse_known_args()[0]

@@ -36,7 +36,7 @@ def inputs_of(section: SpaceSection) -> tuple[Input, ...]:
 
 
 def check_space(section: SpaceSection, model: "Model") -> None:
-    """Raises BadInput where the model has fewer blocks, other groups or layers, no CTC, another input or another supernet than is asked for."""
+    """Raises BadInput where the study asks for blocks, groups, layers, a CTC, an input or a supernet that the model does not have."""
     from paredown.models.input_size import resize_input  # torch
 
     inventory = model.inventory()
