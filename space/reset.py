@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from paredown.space.axes.layers import is_kept
 from paredown.space.configuration import MAX_BITS, TRANSFORMATIONS, Configuration, Decode, Input, Scheme
 from paredown.space.inventory import Inventory
 
@@ -32,7 +33,8 @@ def reset_axes(configuration: Configuration, inventory: Inventory, decode: Decod
 
 
 def _with_all_layers(configuration: Configuration, inventory: Inventory) -> tuple[tuple[str, int], ...]:
-    known = configuration.bits_of
-    if not known:
+    """The bits of what is kept as they are (a layer in fp32 has none), and the widest codes for the layers that come back."""
+    if not configuration.bits:
         return ()
-    return tuple((layer.path, known.get(layer.path, MAX_BITS)) for layer in inventory.layers)
+    back = tuple((layer.path, MAX_BITS) for layer in inventory.layers if not is_kept(layer.path, configuration))
+    return configuration.bits + back

@@ -79,7 +79,7 @@ def export(model: Model, run: Path, target: Path) -> None:
 def read_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--total-steps", type=int, help="without it nothing is trained")
+    parser.add_argument("--total-steps", type=int, help="needed unless --export")
     parser.add_argument("--cooldown-steps", type=int, help="default: three quarters of the steps")
     parser.add_argument("--warmup-steps", type=int, default=100)
     parser.add_argument("--peak-rate", type=float, default=5.0e-4)
@@ -88,7 +88,10 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--target", type=Path, default=TARGET)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--export", action="store_true", help="export what the run has saved, and do not train")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.total_steps is None and not arguments.export:
+        parser.error("training needs --total-steps; --export alone writes what a run has saved")
+    return arguments
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ from paredown.models import Model, load_model  # noqa: E402
 from paredown.runtime.seal import seal  # noqa: E402
 from paredown.runtime.translator import Translator  # noqa: E402
 from paredown.space.configuration import Configuration, Scheme  # noqa: E402
+from paredown.space.operations import count_parameters  # noqa: E402
 from tests.bundle.configurations import draw_structured  # noqa: E402
 from tests.bundle.models import make_model, shared_model  # noqa: E402
 from tests.bundle.optimized import operators, optimized_graphs  # noqa: E402
@@ -106,6 +107,7 @@ def test_every_variant_passes_the_gate_and_has_the_bytes_foretold_twice(variant:
     manifest = json.loads(files["manifest.json"])
     assert manifest["configuration"]["scheme"]["activations"] == "static"
     assert manifest["calibration"]["digest"] == "5" * 64
+    assert manifest["parameters"]["stored"] == foretold.stored_parameters == count_parameters(model.inventory(), configuration)
 
 
 @pytest.mark.parametrize("structure", ["conformer", "transformer", "e_branchformer", "CTC"])

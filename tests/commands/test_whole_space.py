@@ -9,6 +9,8 @@ import pytest
 
 from paredown.cli import main
 from paredown.models.model import SUPERNET
+from paredown.trials import agreeing
+from paredown.trials.losses import part_of
 from tests.commands.test_axes import write_wide_study
 from tests.commands.tiny import write_model, write_split
 
@@ -22,6 +24,11 @@ rank = { eta = [0.0, 1000.0], softmax = "plain" }
 activations = "static"
 [budgets]
 """.replace("METHOD", 'rounds = 1, method = "gptq"')
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAREDOWN_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -42,7 +49,7 @@ def test_one_study_searches_all_of_it_together(tmp_path: Path, supernet: Path, c
     capsys.readouterr()
     assert main(["front", folder, "--all", "--json"]) == 0
     points = {point["trial"]: point for point in printed(capsys)}
-    searched = {number: point["configuration"] for number, point in points.items() if number > 6}
+    searched = {number: point["configuration"] for number, point in points.items() if number > 3}  # behind those of one width
     for part in ("width", "rank", "heads", "sparsity"):
         assert any(one[part] for one in searched.values()), f"no trial moved {part}"
     assert all(one["bits"]["encoder.embed.conv.0"] == 16 for one in searched.values())
@@ -105,3 +112,72 @@ def test_analyse_tells_all_that_a_model_bears(tmp_path: Path, capsys: pytest.Cap
     assert main([*command, "--parts", "bits", "--measure", "encoder_output", "--json"]) == 0
     printed_encoder = printed(capsys)
     assert set(printed_encoder["kl"]["decoder.output_layer"].values()) == {0.0}
+
+
+def write_agreement_command(folder: Path) -> list[str]:
+    return ["analyse", str(write_model(folder / "model")), "--data", str(write_split(folder / "data")), "--parts", "bits", "--agreement"]
+
+
+def test_analyse_measures_the_loss_of_every_group_and_block_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = write_agreement_command(tmp_path)
+    assert main([*command, "--json"]) == 0
+    first = capsys.readouterr()
+    found = json.loads(first.out)["agreement"]
+    assert found["bits"] == 3
+    assert {"encoder block 0", "decoder block 3"} <= set(found["losses"]["block"])
+    assert {"encoder.feed_forward", "decoder.output"} <= set(found["losses"]["group"])
+    for one in found["tau"]:  # a random model may translate nothing, whatever its weights
+        assert (one["tau"] is None) == (len(set(found["losses"][one["part"]].values())) == 1)
+    assert "costs alone at 3 bits, on 4 utterances" in first.err
+    assert main(command) == 0
+    again = capsys.readouterr()
+    assert "costs alone at 3 bits, from the cache (losses of groups on 4 utterances)" in again.err
+    assert "costs alone at 3 bits, on" not in again.err
+    assert "agreement of sensitivities" in again.out
+
+
+@pytest.mark.parametrize(("sign", "tau"), [(1.0, 1.0), (-1.0, -1.0)])
+def test_losses_are_ranked_beside_the_sensitivities_of_their_layers(
+    sign: float, tau: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = write_agreement_command(tmp_path)
+    assert main([*command[:-1], "--json"]) == 0
+    kl = printed(capsys)["kl"]
+
+    def as_sensitive(workshop: Any, decoder: object, split: object, bits: int, part: Any, **_: object) -> dict[str, float]:
+        losses: dict[str, float] = {}
+        for layer in workshop.model.inventory().layers:
+            name = part_of(layer, part)
+            losses[name] = losses.get(name, 0.0) + sign * kl[layer.path][str(bits)]
+        return losses
+
+    monkeypatch.setattr(agreeing, "measure_losses", as_sensitive)
+    assert main([*command, "--json"]) == 0
+    found = printed(capsys)["agreement"]
+    order = [(part, measure) for part in ("group", "block") for measure in ("posteriors", "encoder_output")]
+    assert [(one["part"], one["sensitivity"]) for one in found["tau"]] == order
+    for one in found["tau"]:
+        assert one["count"] == len(found["losses"][one["part"]])
+        if one["sensitivity"] == "posteriors":
+            assert one["tau"] == pytest.approx(tau)
+        else:  # nothing of the decoder is heard there
+            assert abs(one["tau"]) < 1.0
+    assert main(command) == 0
+    assert f"{tau:+.2f}" in capsys.readouterr().out
+
+
+def test_losses_that_rank_nothing_are_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nothing_lost(workshop: Any, *_: object, **__: object) -> dict[str, float]:
+        return {layer.group: 0.0 for layer in workshop.model.inventory().layers}
+
+    monkeypatch.setattr(agreeing, "PARTS", ("group",))
+    monkeypatch.setattr(agreeing, "measure_losses", nothing_lost)
+    command = write_agreement_command(tmp_path)
+    assert main([*command, "--json"]) == 0
+    for one in printed(capsys)["agreement"]["tau"]:
+        assert (one["tau"], one["p_value"], one["count"]) == (None, None, None)
+        assert one["reason"] == "losses must differ, or they rank nothing, got 0.0 for all"
+    assert main(command) == 0
+    assert "losses must differ" in " ".join(capsys.readouterr().out.split())

@@ -13,7 +13,7 @@ from paredown.recover.loss import read_weights
 from paredown.recover.schedule import Schedule
 from paredown.recover.supernet import SampledWidths, open_widths
 from paredown.recover.trainer import TrainSettings, train
-from studies.bundled_model.supernet import export
+from studies.bundled_model.supernet import export, main
 from tests.models.checkpoints import st_config, write_checkpoint
 from tests.recover.streams import make_source
 
@@ -45,3 +45,11 @@ def test_exported_supernet_loads_like_any_model(base: Path, tmp_path: Path) -> N
     assert (described["base"], described["steps"]) == (model.digest, 4)
     assert described["candidates"]["decoder.decoders.0.feed_forward"] == [1, 2, 5, 7, 10, 12, 14, 17, 19, 22, 24]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["model"]
+
+
+def test_training_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.argv", ["supernet"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert "training needs --total-steps" in capsys.readouterr().err

@@ -20,6 +20,11 @@ def test_the_most_sensitive_group_comes_first() -> None:
     assert pruning_table(SCORES) == [("decoder.embed", "40.0", "0.0", "▇▁"), ("ctc", "50.0", "25.0", "█▅")]
 
 
+def test_of_error_rates_the_highest_come_first() -> None:
+    errors = PruningCurves(("ctc", "decoder.embed"), (0.1, 0.9), np.array([[20.0, 25.0], [40.0, 80.0]]), "wer", 20.0, "", 0.0)
+    assert pruning_table(errors) == [("decoder.embed", "40.0", "80.0", "▅█"), ("ctc", "20.0", "25.0", "▃▃")]
+
+
 def test_nothing_is_drawn_as_nothing() -> None:
     none = PruningCurves(("ctc",), (0.5,), np.zeros((1, 1)), "divergence", 0.0, "", 0.0)
     assert pruning_table(none) == [("ctc", "0.00e+00", "▁")]

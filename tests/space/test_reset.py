@@ -47,6 +47,13 @@ def test_blocks_that_come_back_have_the_widest_codes() -> None:
     assert back.bits_of == {PATHS[0]: 3, PATHS[1]: 8, PATHS[2]: 5}
 
 
+def test_layers_of_kept_blocks_that_have_no_bits_stay_in_fp32() -> None:
+    """An exception of the study's: no layer of theirs is the axis's doing, and where no block is gone neither is anything else."""
+    wide = replace(WHOLE, bits=((PATHS[2], 5),))
+    assert reset_axes(wide, INVENTORY, OWN)["layers"].bits_of == {PATHS[1]: 8, PATHS[2]: 5}
+    assert "layers" not in reset_axes(replace(wide, keep=()), INVENTORY, OWN)
+
+
 def test_blocks_of_a_model_that_is_not_quantized_come_back_as_they_are() -> None:
     plain = Configuration(keep=(("decoder", (1,)),), scheme=Scheme(kernel="fp32"), decode=OWN)
     assert reset_axes(plain, INVENTORY, OWN) == {"layers": Configuration(scheme=Scheme(kernel="fp32"), decode=OWN)}

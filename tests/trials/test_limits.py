@@ -1,4 +1,4 @@
-"""Budgets on size and energy that no configuration can keep."""
+"""Budgets on size and energy that no configuration can keep, and groups that the model does not have."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,10 +13,11 @@ from paredown.models import Model, load_model  # noqa: E402
 from paredown.profilers.energy.energy import Energy, Figures, Origin  # noqa: E402
 from paredown.profilers.energy.spread import Spread  # noqa: E402
 from paredown.search.outcome import Rejected  # noqa: E402
+from paredown.search.space_section import SpaceSection, SparsityAxisSpec  # noqa: E402
 from paredown.search.study_file import read_spec  # noqa: E402
 from paredown.space.axes.base import SearchSpace  # noqa: E402
 from paredown.space.configuration import Configuration  # noqa: E402
-from paredown.trials.limits import check_budgets  # noqa: E402
+from paredown.trials.limits import check_budgets, check_space  # noqa: E402
 from paredown.trials.workshop import Workshop  # noqa: E402
 from tests.commands.tiny import write_model, write_study  # noqa: E402
 
@@ -47,6 +48,13 @@ def test_a_budget_on_size_is_checked_without_building(model: Model, tmp_path: Pa
                 check_budgets(spec, space, workshop, unused)
         else:
             check_budgets(spec, space, workshop, unused)
+
+
+def test_norms_can_be_pruned_though_they_hold_no_layer(model: Model) -> None:
+    for scope in ("component", "global"):
+        check_space(SpaceSection(sparsity=SparsityAxisSpec(groups=("encoder.norm", "decoder.norm"), max=0.5, scope=scope)), model)
+    with pytest.raises(BadInput, match=r"sparsity\.groups must be groups of this model \(encoder\.subsampling, .*decoder.norm.*, got ctc"):
+        check_space(SpaceSection(sparsity=SparsityAxisSpec(groups=("ctc",), max=0.5)), model)
 
 
 class Counted:

@@ -1,5 +1,6 @@
 """Supernets are found by their digest, must fit the model, and give the weights of what a workshop builds."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from paredown.analysis.cache import cache_folder  # noqa: E402
 from paredown.compress.calibration import Calibration  # noqa: E402
 from paredown.errors import BadInput  # noqa: E402
 from paredown.models import Model, load_model  # noqa: E402
@@ -59,6 +61,36 @@ def test_kept_supernets_are_found_by_digest(model: Model, supernet: Model) -> No
     found = find_supernet(model, supernet.digest)
     assert (found.digest, found.is_supernet, found.path) == (supernet.digest, True, kept)
     assert sorted(path.name for path in kept.parent.iterdir()) == [supernet.digest]
+
+
+def test_a_damaged_folder_in_the_cache_is_in_nobodys_way(model: Model, supernet: Model) -> None:
+    kept = keep_supernet(supernet)
+    (kept.parent / ("0" * 64)).mkdir()  # in front of the other
+    assert find_supernet(model, supernet.digest).path == kept
+
+
+def test_a_copy_that_fails_leaves_nothing_behind(supernet: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that another process makes at the same time, which is taken."""
+
+    def fill(source: Path, target: Path) -> Path:
+        target.mkdir()
+        (target / "half.pth").write_bytes(b"")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    copy = shutil.copytree
+    monkeypatch.setattr(shutil, "copytree", fill)
+    with pytest.raises(BadInput, match="No space left on device"):
+        keep_supernet(supernet)
+    assert list((cache_folder() / "supernets").iterdir()) == []
+
+    def be_late(source: Path, target: Path) -> Path:
+        copy(source, cache_folder() / "supernets" / target.name)
+        return copy(source, target)
+
+    monkeypatch.setattr(shutil, "copytree", be_late)
+    kept = keep_supernet(supernet)
+    assert digest_model(kept) == supernet.digest
+    assert list(kept.parent.iterdir()) == [kept]
 
 
 def test_being_a_supernet_is_part_of_the_digest(supernet: Model) -> None:

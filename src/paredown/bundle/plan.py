@@ -71,8 +71,9 @@ class BundlePlan:
 
     @property
     def stored_parameters(self) -> int:
-        """Numbers that the bundle stores, pruned weights included."""
-        return sum(form.size for form in self.forms.values())
+        """Parameters that the bundle stores, pruned weights included; ranges of activations are none."""
+        ranges = range_forms(self.graphs)
+        return sum(form.size for name, form in self.forms.items() if name not in ranges)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from paredown.analysis.heads import HeadDivergences
     from paredown.analysis.pruning import PruningCurves
     from paredown.analysis.result import Analysis
+    from paredown.trials.agreeing import Agreements
     from paredown.trials.block_order import OrderRule
 
 PARTS = ("bits", "blocks", "pruning", "heads")
@@ -32,6 +33,7 @@ def add(subparsers: Any) -> None:
         "--metric", choices=("divergence", "chrf", "bleu", "wer"), default="divergence", help="of the pruning curves (default: divergence)"
     )
     parser.add_argument("--figure", type=Path, metavar="FILE", help="draw the pruning curves (png, pdf, svg)")
+    parser.add_argument("--agreement", action="store_true", help="also how sensitivities rank groups and blocks beside the chrF they cost")
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -44,6 +46,7 @@ class _Found:
     order: "OrderRule"
     pruning: "PruningCurves | None"
     heads: "HeadDivergences | None"
+    agreements: "Agreements | None"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -73,6 +76,7 @@ def _measure(options: argparse.Namespace) -> _Found:
     from paredown.commands.telling import Telling
     from paredown.data import open_data
     from paredown.models import load_model
+    from paredown.trials.agreeing import analyse_agreement
     from paredown.trials.block_order import OrderRule
     from paredown.trials.decoding import Decoder
     from paredown.trials.head_analysis import analyse_heads
@@ -97,6 +101,7 @@ def _measure(options: argparse.Namespace) -> _Found:
             settings.order,
             analyse_pruning(*context, tell, metric=options.metric, utterances=options.utterances) if "pruning" in parts else None,
             analyse_heads(*context, tell, options.utterances) if "heads" in parts else None,
+            analyse_agreement(*context, tell, options.utterances) if options.agreement else None,
         )
 
 
@@ -113,6 +118,8 @@ def _figures(found: _Found) -> Mapping[str, Any]:
         figures["pruning"] = {"metric": pruning.metric, "shares": pruning.shares, "curves": curves, "subset": pruning.subset}
     if heads is not None:
         figures["heads"] = {"divergences": heads.by_attention, "subset": heads.subset}
+    if found.agreements is not None:
+        figures["agreement"] = found.agreements.to_dict()
     return figures
 
 
@@ -134,7 +141,21 @@ def _tables(found: _Found, model: str) -> Iterator[Any]:
         unit = "KL divergence in nats" if pruning.metric == "divergence" else pruning.metric
         caption = f"{unit} with a share of this group's weights at zero; {pruning.subset}; {pruning.seconds:.0f} s"
         yield table(f"pruning of {model}", pruning_columns(pruning), pruning_table(pruning), caption)
+    if found.agreements is not None:
+        yield _agreement_table(found.agreements, model)
     for stack, order in analysis.layer_order.items():
         steps = ", ".join(f"{block} ({value:.2f})" for block, value in zip(order.removed, order.scores, strict=True))
-        score = "minus the loss in nats" if found.order.by == "loss" else found.order.by
+        by = found.order.by
+        score = {"loss": "minus the loss in nats", "wer": "minus the wer"}.get(by, by)  # higher is better
         yield f"{stack} blocks in the order of removal ({score} without them, counted from 0): {steps}"
+
+
+def _agreement_table(agreements: "Agreements", model: str) -> Any:
+    """A row for each sensitivity and kind of part."""
+    told = agreements.to_dict()
+    rows = []
+    for one in told["tau"]:
+        figures = (f"{one['tau']:+.2f}", f"{one['p_value']:.2g}", str(one["count"])) if one["tau"] is not None else (one["reason"], "", "")
+        rows.append((one["sensitivity"], f"{one['part']}s", *figures))
+    caption = f"Kendall's tau-b of summed sensitivities with chrF lost where one part alone has {told['bits']} bits; {told['subset']}"
+    return table(f"agreement of sensitivities of {model}", ("sensitivity", "parts", "tau", "p", "count"), rows, caption)

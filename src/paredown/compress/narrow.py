@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from paredown.compress.tensors import Array
 from paredown.space.configuration import Configuration
@@ -76,7 +77,8 @@ def pad(parameters: Mapping[str, Array], cuts: Mapping[str, Cut], shapes: Mappin
         path, _, last = name.removesuffix(".weight").rpartition(".")
         original = f"{path}.weight"
         if last == "up" and f"{path}.down.weight" in parameters:
-            array = (array.astype(np.float64) @ parameters[f"{path}.down.weight"]).astype(np.float32)
+            with threadpool_limits(1, user_api="blas"):  # the same bits however many cores there are
+                array = (array.astype(np.float64) @ parameters[f"{path}.down.weight"]).astype(np.float32)
         elif last == "down" and f"{path}.up.weight" in parameters:
             continue
         else:

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from paredown.compress.calibration import Calibration, LayerRows
 from paredown.compress.narrow import Cut
@@ -89,7 +90,8 @@ def read_parts(
     for part in parts_of(path, configuration):
         yield part, inputs
         if part == f"{path}.down":
-            rows = inputs.rows @ as_matrix(tensors[f"{part}.weight"]).T
+            with threadpool_limits(1, user_api="blas"):  # the same bits however many cores there are
+                rows = inputs.rows @ as_matrix(tensors[f"{part}.weight"]).T
             lows, highs = np.full(len(rows), rows.min()), np.full(len(rows), rows.max())
             inputs = LayerRows(inputs.paths, rows, lows, highs, rows.min(axis=0), rows.max(axis=0))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from paredown.compress.calibration import Calibration
 from paredown.compress.factorize import Factors, decompose, factorize
@@ -72,7 +73,8 @@ class Reduction:
         if moment is None or path != f"{original}.up":
             return moment
         down = parameters[f"{original}.down.weight"].astype(np.float64)
-        projected: NDArray[np.floating] = down @ moment.astype(np.float64) @ down.T
+        with threadpool_limits(1, user_api="blas"):  # the same bits however many cores there are
+            projected: NDArray[np.floating] = down @ moment.astype(np.float64) @ down.T
         return projected
 
     def _drop(self, parameters: Parameters) -> Parameters:

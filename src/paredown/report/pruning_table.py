@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 _EIGHTHS = "▁▂▃▄▅▆▇█"
 _DECADES = 4  # divergences further below the largest are shown alike
+_LOWER_IS_BETTER = ("divergence", "wer")
 
 
 def pruning_columns(curves: "PruningCurves") -> tuple[str, ...]:
@@ -19,10 +20,12 @@ def pruning_columns(curves: "PruningCurves") -> tuple[str, ...]:
 def pruning_table(curves: "PruningCurves") -> list[tuple[str, ...]]:
     """A row for each group, the one that loses most first: its name, the value at each share, and a line of blocks.
 
-    Divergences are drawn in logarithm, scores between nothing and the unpruned model; all groups on one scale.
+    Divergences are drawn in logarithm, scores between nothing and the best or (error rates) the worst value; all groups on one scale.
     """
     divergence = curves.metric == "divergence"
-    order = sorted(range(len(curves.groups)), key=lambda row: float(curves.values[row].sum()) * (-1 if divergence else 1))
+    order = sorted(
+        range(len(curves.groups)), key=lambda row: float(curves.values[row].sum()) * (-1 if curves.metric in _LOWER_IS_BETTER else 1)
+    )
     most = max(float(curves.values.max(initial=0.0)), curves.unpruned)
     form = "{:.2e}" if divergence else "{:.1f}"
     rows = []

@@ -1,7 +1,7 @@
 """Sensitivities corrected around the averages of a study (`bits.rounds`), from the cache where they were measured before."""
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from paredown.trials.workshop import Workshop
 
 ANCHORS = 4
 _MOST_AVERAGE = 5.0  # above it the additive table is near to the truth, and there is little to lose
+_REACH = 1.0  # bits above the last anchor at which the additive table holds again
 _HEARD, _JUDGES = 20, 60  # utterances
 
 
@@ -42,14 +43,29 @@ def make_bits_axis(
     survivors: Survivors | None = None,
 ) -> BitsAxis:
     """The axis as a study file asks for it; arguments and errors as in `BitsAxis`."""
-    rules = BitRules.of(spec.least, spec.fixed, spec.same)
-    table = table_of(spec, analysis)
+    table, rules = table_of(spec, analysis), rules_of(spec)
     return BitsAxis(inventory, analysis.paths, spec.choices, table, *spec.average, rules=rules, corrected=corrected, survivors=survivors)
+
+
+def rules_of(spec: BitsAxisSpec) -> BitRules:
+    """What the study asks of bit-widths beside their average."""
+    return BitRules.of(spec.least, spec.fixed, spec.same)
 
 
 def table_of(spec: BitsAxisSpec, analysis: Analysis) -> Table:
     """The sensitivities [layers, choices] of the bit-widths to choose from."""
     return np.ascontiguousarray(analysis.kl[:, [analysis.widths.index(width) for width in spec.choices]])
+
+
+def tables_around(spec: BitsAxisSpec, analysis: Analysis, corrected: Sequence[Resolved]) -> dict[float, Table]:
+    """The table of every average that one was corrected around, and above the last of them the additive one; nothing without any.
+
+    A table around few bits says little of many: there it can be worse than the additive one.
+    """
+    tables = {found.average: found.table for found in corrected}
+    if tables and max(tables) < spec.average[1]:
+        tables[max(tables) + _REACH] = table_of(spec, analysis)
+    return tables
 
 
 def correct(
@@ -59,10 +75,14 @@ def correct(
 
     Tables are made on as many utterances as the first one's, allocations judged on more of the split.
     """
-    judges = read_samples(model, spread_by_length(split, _JUDGES), workshop, decoder)
 
     def progress(done: int, total: int) -> None:
         tell.progress("layers", done, total)
+
+    @cache  # of all anchors one, and none where the cache holds them all
+    def truth(subset: Split) -> Truth:
+        samples, judges = (read_samples(model, heard, workshop, decoder) for heard in (subset, spread_by_length(split, _JUDGES)))
+        return Truth(model.network, samples, judges, model.sos, threads=decoder.workers, progress=progress, unit=machine_share)
 
     def measure(average: float, subset: Split) -> Resolved:
         def choose(candidate: Table) -> Mapping[str, int]:
@@ -70,9 +90,7 @@ def correct(
             found = axis.resolve({"bits.average": average}, Configuration()).bits
             return {path: bits for path, bits in found if bits <= MAX_BITS}
 
-        samples = read_samples(model, subset, workshop, decoder)
-        truth = Truth(model.network, samples, judges, model.sos, threads=decoder.workers, progress=progress, unit=machine_share)
-        return solve_again(table_of(spec, analysis), analysis.paths, spec.choices, average, choose, truth, spec.rounds)
+        return solve_again(table_of(spec, analysis), analysis.paths, spec.choices, average, choose, truth(subset), spec.rounds)
 
     found = []
     for average in anchors_of(spec):

@@ -37,6 +37,7 @@ def inputs_of(section: SpaceSection) -> tuple[Input, ...]:
 
 def check_space(section: SpaceSection, model: "Model") -> None:
     """Raises BadInput where the study asks for blocks, groups, layers, a CTC, an input or a supernet that the model does not have."""
+    from paredown.compress.network import ranked_parameters  # torch
     from paredown.models.input_size import resize_input  # torch
 
     inventory = model.inventory()
@@ -50,8 +51,9 @@ def check_space(section: SpaceSection, model: "Model") -> None:
         if not least <= low <= high <= blocks:
             raise BadInput(f"layers.{stack} must lie in [{least}, {blocks}]: the model has {blocks} {stack} blocks; got [{low}, {high}]")
     for group in section.sparsity.groups if section.sparsity is not None else ():
-        if group not in inventory.groups:
-            raise BadInput(f"sparsity.groups must be groups of this model ({', '.join(inventory.groups)}), got {group}")
+        ranked = [name for name, parameters in ranked_parameters(model).items() if parameters]
+        if group not in ranked:
+            raise BadInput(f"sparsity.groups must be groups of this model ({', '.join(ranked)}), got {group}")
     if section.bits is not None:
         _check_bits(section.bits, inventory)
     load_supernet(section.width, model)

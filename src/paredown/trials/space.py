@@ -10,6 +10,7 @@ from paredown.models import Model
 from paredown.search.space_section import SpaceSection, SparsityAxisSpec
 from paredown.search.trial import Candidate
 from paredown.space.axes.base import Axis, SearchSpace
+from paredown.space.axes.bit_rules import FULL_BITS, NO_RULES, BitRules
 from paredown.space.axes.bits import Survivors
 from paredown.space.axes.decode import DecodeAxis
 from paredown.space.axes.heads import HeadsAxis
@@ -21,10 +22,11 @@ from paredown.space.axes.width import WidthAxis
 from paredown.space.configuration import MAX_BITS, Configuration, Decode, Scheme
 from paredown.space.inventory import Inventory
 from paredown.space.knobs import Knob
-from paredown.trials.correcting import make_bits_axis
+from paredown.trials.correcting import make_bits_axis, rules_of, tables_around
 from paredown.trials.evaluation import UNCOMPRESSED, uncompressed
 from paredown.trials.families import members_of
 from paredown.trials.findings import Findings
+from paredown.trials.supernets import find_supernet
 
 OBVIOUS_BITS = (8, 6, 4)
 
@@ -61,21 +63,22 @@ def _axes(section: SpaceSection, model: Model, findings: Findings, survivors: Su
     if section.rank is not None and findings.ranks is not None:
         yield RankAxis(inventory, members_of(findings.ranks), *section.rank.eta)
     if section.sparsity is not None:
-        yield _sparsity_axis(section.sparsity, model)
+        yield _sparsity_axis(section.sparsity, model, findings.supernet)
     if section.input is not None:
         yield InputAxis(model.frontend.hop_samples, section.input.hop_samples, section.input.inputs)
     if section.decode is not None:
         yield DecodeAxis(section.decode.beam_size, section.decode.ctc_weight, section.decode.length_bonus)
     if section.bits is not None:
-        corrected = {found.average: found.table for found in findings.corrected}
-        yield make_bits_axis(section.bits, inventory, findings.analysis, corrected, survivors)
+        tables = tables_around(section.bits, findings.analysis, findings.corrected)
+        yield make_bits_axis(section.bits, inventory, findings.analysis, tables, survivors)
 
 
-def _sparsity_axis(spec: SparsityAxisSpec, model: Model) -> Axis:
+def _sparsity_axis(spec: SparsityAxisSpec, model: Model, supernet: str | None) -> Axis:
+    """Ranked together are the weights that are pruned: those of the supernet where compressed models take its weights."""
     if spec.scope == "component":
         return SparsityAxis(spec.groups, spec.max)
-    ranked = ranked_parameters(model)
-    return GlobalSparsityAxis({group: ranked[group] for group in spec.groups}, Ranking(state_of(model)).count_survivors, spec.max)
+    ranked, pruned = ranked_parameters(model), model if supernet is None else find_supernet(model, supernet)
+    return GlobalSparsityAxis({group: ranked[group] for group in spec.groups}, Ranking(state_of(pruned)).count_survivors, spec.max)
 
 
 def _gentlest(knob: Knob, decode: Decode) -> float:
@@ -87,10 +90,16 @@ def _gentlest(knob: Knob, decode: Decode) -> float:
 
 
 def first_candidates(space: SearchSpace, section: SpaceSection, inventory: Inventory) -> Sequence[Candidate]:
-    """The uncompressed model, uniform 8, 6 and 4 bits at full depth and, where bits are searched, the same averages by sensitivity."""
+    """The uncompressed model, uniform 8, 6 and 4 bits at full depth and, where bits are searched, 6, 5 and 4 by sensitivity.
+
+    Layers whose bits the study fixes have those in all of them but the first, and none has less than its least.
+    """
     decode, scheme = space.base.decode, space.base.scheme
+    rules = NO_RULES if section.bits is None else rules_of(section.bits)
     candidates = [Candidate("uncompressed", replace(UNCOMPRESSED, decode=decode))]
-    candidates += [Candidate(f"uniform {bits} bits", uniform_bits(inventory, bits, decode, scheme)) for bits in OBVIOUS_BITS]
+    for bits in OBVIOUS_BITS:
+        uniform = uniform_bits(inventory, bits, decode, scheme)
+        candidates.append(Candidate(f"uniform {bits} bits", replace(uniform, bits=_ruled(inventory, bits, rules))))
     if section.bits is not None:
         low, high = section.bits.average
         full = {knob.name: _gentlest(knob, decode) for knob in space.knobs}
@@ -98,3 +107,10 @@ def first_candidates(space: SearchSpace, section: SpaceSection, inventory: Inven
             knobs = full | {"bits.average": float(bits)}
             candidates.append(Candidate(f"mixed {bits} bits", space.resolve(knobs), tuple(knobs.items())))
     return candidates
+
+
+def _ruled(inventory: Inventory, bits: int, rules: BitRules) -> tuple[tuple[str, int], ...]:
+    """One width for every layer, but for what the rules say of it."""
+    found = ((layer, rules.fixed_of(layer)) for layer in inventory.layers)
+    widths = ((layer.path, max(bits, rules.least_of(layer)) if fixed is None else fixed) for layer, fixed in found)
+    return tuple((path, width) for path, width in widths if width != FULL_BITS)

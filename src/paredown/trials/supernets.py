@@ -27,10 +27,10 @@ def find_supernet(model: "Model", digest: str) -> "Model":
 
     Raises BadInput, with what to do about it, if it is not at hand or is one of another shape.
     """
-    from paredown.models.model import digest_model, load_model
+    from paredown.models.model import load_model
 
     for folder in _known_folders():
-        if digest_model(folder) == digest:
+        if _digest_of(folder) == digest:
             supernet = load_model(folder)
             check_shape(model, supernet)
             return supernet
@@ -54,11 +54,12 @@ def keep_supernet(supernet: "Model") -> Path:
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=target.parent, prefix=".draft-"))
-        shutil.copytree(supernet.path, draft / target.name)
-        os.replace(draft / target.name, target)
-        draft.rmdir()
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".draft-") as draft:
+            copied = shutil.copytree(supernet.path, Path(draft) / target.name)
+            os.replace(copied, target)
     except OSError as error:
+        if target.is_dir():  # another process was faster
+            return target
         reason = error.strerror or error
         raise BadInput(f"the cache folder must be writable, {target.parent} is not ({reason}); PAREDOWN_CACHE names another") from error
     return target
@@ -79,6 +80,17 @@ def _known_folders() -> Iterator[Path]:
     yield from _bundled_folders()
     kept = _cache()
     yield from sorted(folder for folder in kept.iterdir() if folder.is_dir() and not folder.name.startswith(".")) if kept.is_dir() else ()
+
+
+def _digest_of(folder: Path) -> str | None:
+    """The digest of a known folder; None for one that is damaged, which is nobody's supernet."""
+    from paredown.models import ModelError
+    from paredown.models.model import digest_model
+
+    try:
+        return digest_model(folder)
+    except ModelError:
+        return None
 
 
 def _bundled_folders() -> list[Path]:
