@@ -47,6 +47,8 @@ class BitsAxisSpec(Section):
         choices = self.choices
         if not choices or list(choices) != sorted(set(choices)) or choices[0] < MIN_BITS or choices[-1] > MAX_BITS:
             raise ValueError(f"choices must be ascending widths in [{MIN_BITS}, {MAX_BITS}], got {list(choices)}")
+        if self.rounds and self.sensitivity != "posteriors":
+            raise ValueError(f"rounds measure posteriors, so sensitivity must be posteriors with them, got {self.sensitivity}")
         low, high = self.average
         if not choices[0] <= low <= high <= choices[-1]:
             raise ValueError(f"average bits must lie in [{choices[0]}, {choices[-1]}], low before high, got {list(self.average)}")
@@ -174,6 +176,7 @@ class InputAxisSpec(Section):
                 raise ValueError(f"{name} must name each choice once, got {list(values)}")
         if list(self.hop_samples) != sorted(self.hop_samples):
             raise ValueError(f"hop_samples must be ascending, got {list(self.hop_samples)}")
+        _ = self.inputs, [Input(hop) for hop in self.hop_samples]  # refuse what no configuration may hold
         return self
 
 
@@ -181,8 +184,8 @@ class DecodeAxisSpec(Section):
     """Ranges of how bundles are decoded; one that is absent stays as the model's kind is decoded."""
 
     beam_size: tuple[Whole, Whole] | None = None
-    ctc_weight: tuple[float, float] | None = None
-    length_bonus: tuple[float, float] | None = None
+    ctc_weight: tuple[Real, Real] | None = None
+    length_bonus: tuple[Real, Real] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -2,7 +2,8 @@
 
 Orders are found on the analysis split (100 utterances): by chrF of what bundles decode and by the loss on references, each with the
 paper's search (width 1) and the default one. They are fixed before the test split is decoded. Differences to the middle are paired, with
-95 % bootstrap intervals over utterances. The bar, for the decoder: better than the middle wherever the sets differ.
+95 % bootstrap intervals over utterances. The bar, for the decoder and the default rule ("chrF"): better than the middle wherever the sets
+differ. The other rules are held to no bar.
 """
 
 import argparse
@@ -23,11 +24,11 @@ from tests.benchmarks.decodings import Decodings, told
 MODEL = "bundled:tatoeba-en-de"
 REMOVED = 3
 QUICK_UTTERANCES = 12
-MIDDLE = "the middle"
+MIDDLE, BARRED = "the middle", "chrF"
 RULES = {
     MIDDLE: OrderRule("middle"),
     "chrF, width 1": OrderRule(by="chrf", width=1),
-    "chrF": OrderRule(by="chrf"),
+    BARRED: OrderRule(by="chrf"),
     "loss, width 1": OrderRule(by="loss", width=1),
     "loss": OrderRule(by="loss"),
 }
@@ -62,7 +63,7 @@ def compare(model: Model, stack: str, orders: Mapping[str, tuple[int, ...]], dec
                 print(line + ("" if name == MIDDLE else "   the same blocks"), flush=True)
                 continue
             found = decodings.difference(candidate, middle)
-            verdict = f"   above 0: {'met' if found.value > 0 else 'missed'}" if stack == "decoder" else ""
+            verdict = f"   above 0: {'met' if found.value > 0 else 'missed'}" if (stack, name) == ("decoder", BARRED) else ""
             print(f"{line}   {told(found)}{verdict}", flush=True)
 
 

@@ -104,7 +104,13 @@ def test_analyse_tells_all_that_a_model_bears(tmp_path: Path, capsys: pytest.Cap
     assert set(map(len, found["heads"]["divergences"].values())) == {2}
     assert main([*command, "--figure", str(tmp_path / "curves.png")]) == 0
     shown = capsys.readouterr().out
-    for words in ("bit-widths of", "pruning of", "attention heads of", "decoder blocks in the order of removal"):
+    for words in (
+        "bit-widths of",
+        "uniform widths could buy",
+        "pruning of",
+        "attention heads of",
+        "decoder blocks in the order of removal",
+    ):
         assert words in shown
     assert (tmp_path / "curves.png").stat().st_size > 0
     assert main([*command, "--parts", "heads", "--figure", "x.png"]) == 2
@@ -112,6 +118,13 @@ def test_analyse_tells_all_that_a_model_bears(tmp_path: Path, capsys: pytest.Cap
     assert main([*command, "--parts", "bits", "--measure", "encoder_output", "--json"]) == 0
     printed_encoder = printed(capsys)
     assert set(printed_encoder["kl"]["decoder.output_layer"].values()) == {0.0}
+
+
+def test_error_rates_by_which_blocks_go_are_told_as_negative(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Scores of an order are higher the better the model is."""
+    command = ["analyse", str(write_model(tmp_path / "model")), "--data", str(write_split(tmp_path / "data", 1))]
+    assert main([*command, "--parts", "blocks", "--by", "wer"]) == 0
+    assert "decoder blocks in the order of removal (minus the wer without them" in " ".join(capsys.readouterr().out.split())
 
 
 def write_agreement_command(folder: Path) -> list[str]:

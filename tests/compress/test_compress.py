@@ -146,6 +146,14 @@ def test_weights_that_do_not_fit_the_inventory_are_refused() -> None:
         compress(state, INVENTORY, GROUPS, Configuration())
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused_in_a_line(value: float) -> None:
+    state, configuration = weights(), Configuration(rank=((FEED_FORWARD[0], 2),))
+    state[f"{FEED_FORWARD[0]}.weight"][1, 2] = value
+    with pytest.raises(BadInput, match=f"weights must be finite, got {value} in {FEED_FORWARD[0]}.weight"):
+        compress(state, INVENTORY, GROUPS, configuration)
+
+
 def calibration() -> Calibration:
     """Moments of the feed-forwards, none of the convolution and the output layer."""
     inputs = np.random.default_rng(1).standard_normal((50, 6), dtype=np.float32)

@@ -53,6 +53,12 @@ def test_a_matrix_of_zeros_has_factors() -> None:
     assert np.isfinite(factors.down).all()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_has_none(value: float) -> None:
+    with pytest.raises(ValueError, match=f"a weight to factorize must be finite, got {value}"):
+        decompose(np.array([[1, 2], [value, 3]], np.float32))
+
+
 def test_factors_stand_in_the_place_of_their_layer() -> None:
     parameters = {"a.weight": weight_of((3, 3)), "b.w_1.weight": weight_of((4, 3)), "b.w_1.bias": np.ones(4, np.float32)}
     asked: list[str] = []

@@ -123,10 +123,22 @@ def test_a_study_without_size_or_latency_has_fewer_objectives() -> None:
         ),
         ("max = 0.9 }", "max = 0.9 }\nheads = { max = 1.0 }", "space.heads: max must lie between 0 and 1, got 1.0"),
         ("max = 0.9 }", "max = 0.9 }\nheads = { max = 0.5, groups = [] }", r"space.heads: groups must name each group once, got \[\]"),
+        (
+            "average =",
+            "rounds = 1, sensitivity = 'encoder_output', average =",
+            "rounds measure posteriors, so sensitivity must be posteriors",
+        ),
         ("max = 0.9 }", "max = 0.9, scope = 'all' }", "space.sparsity.scope: must be 'component' or 'global', got 'all'"),
         ("max = 0.9 }", "max = 0.9 }\nactivations = 'none'", "space.activations: must be 'dynamic' or 'static', got 'none'"),
         ("max = 0.9 }", "max = 0.9 }\ninput = { hop_samples = [200, 160] }", r"hop_samples must be ascending, got \[200, 160\]"),
         ("max = 0.9 }", "max = 0.9 }\ninput = { hop_samples = [160, 160] }", "hop_samples must name each choice once"),
+        (
+            "max = 0.9 }",
+            "max = 0.9 }\ninput = { hop_samples = [160, 20000] }",
+            r"hop_samples must be .* in \[1, 16384\] or null, got 20000",
+        ),
+        ("max = 0.9 }", "max = 0.9 }\ninput = { sample_rate_hz = [900000] }", "sample_rate_hz must be a whole number .* got 900000"),
+        ("max = 0.9 }", "max = 0.9 }\ndecode = { ctc_weight = [false, true] }", "must be a number, got false"),
         ("max = 0.9 }", "max = 0.9 }\ninput = { }", "axis input needs hop_samples or sample_rate_hz, got neither"),
         (
             "max = 0.9 }",

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -79,7 +80,7 @@ def mean_divergence(shifts: Sequence[Mapping[str, tuple[float, int]]]) -> float:
     if not shifts:
         raise ValueError("a divergence needs at least one utterance, got none")
     means = [sum(each[name][0] for each in shifts) / sum(each[name][1] for each in shifts) for name in shifts[0]]
-    return max(0.0, sum(means))  # rounding can leave -1e-17 where nothing changed
+    return float(np.maximum(0.0, sum(means)))  # rounding can leave -1e-17 where nothing changed; NaN stays NaN
 
 
 @contextmanager

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from paredown.analysis.heads import HeadDivergences
     from paredown.analysis.pruning import PruningCurves
     from paredown.analysis.result import Analysis
+    from paredown.report.frontier_table import FrontierTable
     from paredown.trials.agreeing import Agreements
     from paredown.trials.block_order import OrderRule
 
@@ -46,6 +47,7 @@ class _Found:
     order: "OrderRule"
     pruning: "PruningCurves | None"
     heads: "HeadDivergences | None"
+    frontier: "FrontierTable | None"
     agreements: "Agreements | None"
 
 
@@ -76,6 +78,7 @@ def _measure(options: argparse.Namespace) -> _Found:
     from paredown.commands.telling import Telling
     from paredown.data import open_data
     from paredown.models import load_model
+    from paredown.report.frontier_table import frontier_table
     from paredown.trials.agreeing import analyse_agreement
     from paredown.trials.block_order import OrderRule
     from paredown.trials.decoding import Decoder
@@ -96,11 +99,13 @@ def _measure(options: argparse.Namespace) -> _Found:
     with Decoder() as decoder, Workshop(model) as workshop, Telling() as tell:
         check_split(split, workshop)
         context = model, split, workshop, decoder
+        analysis = analyse(*context, settings, tell).analysis
         return _Found(
-            analyse(*context, settings, tell).analysis,
+            analysis,
             settings.order,
             analyse_pruning(*context, tell, metric=options.metric, utterances=options.utterances) if "pruning" in parts else None,
             analyse_heads(*context, tell, options.utterances) if "heads" in parts else None,
+            frontier_table(model.inventory(), analysis) if analysis.paths else None,
             analyse_agreement(*context, tell, options.utterances) if options.agreement else None,
         )
 
@@ -113,6 +118,8 @@ def _figures(found: _Found) -> Mapping[str, Any]:
     figures["order"] = {
         stack: {"removed": order.removed, "by": found.order.by, "scores": order.scores} for stack, order in analysis.layer_order.items()
     }
+    if found.frontier is not None:
+        figures["frontier"] = {"points": found.frontier.points, "rows": [row.to_dict() for row in found.frontier.rows]}
     if pruning is not None:
         curves = dict(zip(pruning.groups, pruning.values.tolist(), strict=True))
         figures["pruning"] = {"metric": pruning.metric, "shares": pruning.shares, "curves": curves, "subset": pruning.subset}
@@ -124,6 +131,7 @@ def _figures(found: _Found) -> Mapping[str, Any]:
 
 
 def _tables(found: _Found, model: str) -> Iterator[Any]:
+    from paredown.report.frontier_table import COLUMNS
     from paredown.report.pruning_table import pruning_columns, pruning_table
 
     analysis, pruning, heads = found.analysis, found.pruning, found.heads
@@ -132,6 +140,9 @@ def _tables(found: _Found, model: str) -> Iterator[Any]:
         caption = f"KL divergence in nats, higher is more sensitive; {analysis.subset}; {analysis.seconds:.0f} s"
         shown = ((analysis.paths[row], *(f"{value:.2e}" for value in analysis.kl[row])) for row in ranked)
         yield table(f"bit-widths of {model}", ("layer", *(f"{width} bits" for width in analysis.widths)), shown, caption)
+    if found.frontier is not None:
+        caption = f"the exact frontier of bytes and summed KL has {found.frontier.points:,} points; divergences are summed, not measured"
+        yield table(f"what the bytes of uniform widths could buy in {model}", COLUMNS, (row.told() for row in found.frontier.rows), caption)
     if heads is not None:
         most = max(len(values) for values in heads.by_attention.values())
         shown = ((path, *(f"{value:.2e}" for value in values)) for path, values in heads.by_attention.items())

@@ -70,8 +70,8 @@ def compress(
     A layer absent from the configuration's bits stays float32, zeros included (with kernel fp16 or 16 bits as the numbers that half
     precision has). `memo` must belong to this one state and calibration; it is filled. `stored_order`: hidden units stand in the order of
     their importance. Raises BadInput if the configuration names what the model does not have: a block, a layer, a group, a width, a head,
-    a rank; or gives bits to a layer of a dropped block; or takes the calibrated method without `calibration`; or if a weight is too large
-    for half precision. Raises ValueError if the weights do not fit the inventory.
+    a rank; or gives bits to a layer of a dropped block; or takes the calibrated method without `calibration`; or if a weight is not
+    finite or too large for half precision. Raises ValueError if the weights do not fit the inventory.
     """
     keep = resolve_keep(inventory, configuration)
     check_names(inventory, groups, configuration)
@@ -221,4 +221,6 @@ def _checked(state: Mapping[str, Array], name: str, shape: tuple[int, ...] | Non
     if (shape is not None and array.shape != shape) or (size is not None and array.size != size):
         expected = f"{prod(shape)} numbers as {shape}" if shape is not None else f"{size} numbers"
         raise ValueError(f"{name} must hold {expected}, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise BadInput(f"weights must be finite, got {array[~np.isfinite(array)][0]} in {name}")
     return array

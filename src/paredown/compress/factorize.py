@@ -28,7 +28,12 @@ class Factors:
 
 
 def decompose(weight: Array) -> Factors:
-    """A weight [out, in] at its full rank, min(out, in); the same bits however many cores there are."""
+    """A weight [out, in] at its full rank, min(out, in); the same bits however many cores there are.
+
+    Raises ValueError on a weight that is not finite (LAPACK would fail at NaN, and might never return from infinity).
+    """
+    if not np.isfinite(weight).all():
+        raise ValueError(f"a weight to factorize must be finite, got {weight[~np.isfinite(weight)][0]}")
     with threadpool_limits(1, user_api="blas"):
         left, values, right = np.linalg.svd(np.asarray(weight, np.float64), full_matrices=False)
     largest = np.take_along_axis(right, np.abs(right).argmax(axis=1)[:, None], axis=1)[:, 0]

@@ -96,5 +96,8 @@ def correct(
     for average in anchors_of(spec):
         keys = {"average": average, "judges": _JUDGES, **spec.model_dump(mode="json", exclude={"average", "method"})}
         what = f"bit-widths at {average:g} bits, solved again"
-        found.append(cached(model, split, what, Resolved, keys, _HEARD, partial(measure, average), tell))
+        one = cached(model, split, what, Resolved, keys, _HEARD, partial(measure, average), tell)
+        first = one.attempts[0]
+        tell.line(f"  KL in nats: predicted {first.predicted:.3g}, measured {first.measured:.3g}, solved again {one.best.measured:.3g}")
+        found.append(one)
     return tuple(found)

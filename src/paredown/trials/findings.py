@@ -1,7 +1,7 @@
 """Everything that the axes of a study need to know of its model: the analyses, each of them from the cache where it was made before."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from paredown.analysis.darts.alphas import SearchSettings
@@ -45,14 +45,26 @@ class Findings:
 
 
 def find(section: SpaceSection, model: Model, split: Split, workshop: Workshop, decoder: Decoder, tell: Teller) -> Findings:
-    """What the axes of this section need, of `model` on the analysis split. Raises BadInput for a supernet that cannot be used."""
-    began, supernet = time.monotonic(), load_supernet(section.width, model)
+    """What the axes of this section need, on the analysis split: of the model, or of the supernet, whose weights all trials then take.
+
+    Raises BadInput for a supernet that cannot be used.
+    """
+    supernet = load_supernet(section.width, model)
+    if supernet is None:
+        return _find(section, model, split, workshop, decoder, tell)
+    tell.line(f"weights: those of {section.width.supernet if section.width else supernet.path}")
+    with Workshop(supernet) as own:
+        return replace(_find(section, supernet, split, own, decoder, tell), supernet=supernet.digest)
+
+
+def _find(section: SpaceSection, model: Model, split: Split, workshop: Workshop, decoder: Decoder, tell: Teller) -> Findings:
+    began = time.monotonic()
     analysed = analyse(model, split, workshop, decoder, AnalysisSettings.for_space(section, model.inventory()), tell)
 
-    def family(kind: "Kind", spec: "RankAxisSpec | None", of: Model) -> Family | None:
+    def family(kind: "Kind", spec: "RankAxisSpec | None") -> Family | None:
         if spec is None:
             return None
-        return find_family(of, split, workshop, decoder, kind, eta_ladder(*spec.eta), SearchSettings(spec.softmax), tell)
+        return find_family(model, split, workshop, decoder, kind, eta_ladder(*spec.eta), SearchSettings(spec.softmax), tell)
 
     corrected: tuple[Resolved, ...] = ()
     if section.bits is not None and section.bits.rounds:
@@ -60,9 +72,8 @@ def find(section: SpaceSection, model: Model, split: Split, workshop: Workshop, 
     return Findings(
         analysed.analysis,
         heads=analyse_heads(model, split, workshop, decoder, tell) if section.heads is not None else None,
-        widths=family("width", section.width, supernet or model),
-        ranks=family("rank", section.rank, supernet or model),
-        supernet=None if supernet is None else supernet.digest,
+        widths=family("width", section.width),
+        ranks=family("rank", section.rank),
         corrected=corrected,
         seconds=time.monotonic() - began,
     )

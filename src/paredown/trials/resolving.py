@@ -100,7 +100,8 @@ class _Search:
         self.allocation = dict(choose(table))
         columns = self._columns(self.allocation)
         self.measured = truth.divergence(self.allocation)
-        self.attempts.append(Attempt("additive", float(_along(table, columns).sum()), self.measured, self._bits(self.allocation)))
+        free = np.array([self.allocation.get(path, 0) in self.widths for path in self.paths])  # of fixed layers the table says nothing
+        self.attempts.append(Attempt("additive", float(_along(table, columns)[free].sum()), self.measured, self._bits(self.allocation)))
 
     def round(self) -> bool:
         """Measure around the best allocation, solve by that in several ways; whether one of them is better."""
