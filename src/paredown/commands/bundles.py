@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from paredown.commands.configure import add_configuration, configuration_of
 from paredown.commands.printing import add_budgets, add_json, megabytes, print_json
 from paredown.errors import BadInput
+from paredown.space.configuration import Configuration
 
 if TYPE_CHECKING:
     from paredown.bundle.forms import Form
     from paredown.bundle.parity.gate import ParityReport
     from paredown.commands.calibrated import Prepared
     from paredown.models import Model
+
 
 FP32_BYTES = 4
 _TOLD: dict[str, str] = {
@@ -63,13 +65,12 @@ def run_convert(options: argparse.Namespace) -> int:
     from paredown.commands.calibrated import needs_data, prepare
     from paredown.data import PREFIX, open_data
     from paredown.models import load_model
-    from paredown.trials.supernets import weights_of
 
     _check_options(options)
     check_place(options.output, options.form, options.force)
     model = load_model(options.model)
     configuration = configuration_of(model, options)
-    model = weights_of(model, configuration)
+    model = _weights(model, configuration, options)
     data = options.data or (f"{options.model}/analysis" if options.model.startswith(PREFIX) else None)
     fixed = "the configuration file says what computes each layer" if options.configuration else None
     if options.form == "espnet":
@@ -77,6 +78,16 @@ def run_convert(options: argparse.Namespace) -> int:
     if options.data and not needs_data(model, configuration):
         raise BadInput(f"--data is for --method gptq and for layers in int8, checked for outliers; got {options.data} for neither")
     return _write(model, prepare(model, configuration, open_data(data) if data else None, fixed), options)
+
+
+def _weights(model: "Model", configuration: Configuration, options: argparse.Namespace) -> "Model":
+    """The model whose weights the configuration takes; it is said where they are a supernet's."""
+    from paredown.trials.supernets import weights_of
+
+    taken = weights_of(model, configuration)
+    if taken is not model and not options.json:
+        print(f"weights: those of the supernet {taken.path}, which the configuration's schedule names")
+    return taken
 
 
 def _check_options(options: argparse.Namespace) -> None:
@@ -100,7 +111,6 @@ def run_export(options: argparse.Namespace) -> int:
     from paredown.search.pick import pick_trial
     from paredown.search.study import read_identity
     from paredown.trials.study_run import split_of, studied_model, target_of
-    from paredown.trials.supernets import weights_of
 
     spec, trials = read_study(options.study)
     check_place(options.output, options.form, options.force)
@@ -109,7 +119,7 @@ def run_export(options: argparse.Namespace) -> int:
     else:
         trial = pick_trial(options.pick, trials, spec.objective_list, budgets_of(spec, options.budget))
     identity = read_identity(options.study)
-    model = weights_of(studied_model(spec, str(identity["model"])), trial.configuration)
+    model = _weights(studied_model(spec, str(identity["model"])), trial.configuration, options)
     figures = {name: figure.to_dict() for name, figure in (trial.outcome.measurements if trial.outcome else ())}
     about = {"study": spec.name, "trial": trial.number, "label": trial.label, "target": target_of(identity)}
     split = split_of(spec, "analysis") if trial.configuration.is_calibrated else None
