@@ -3,12 +3,16 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from paredown.cli import main
+from paredown.commands.fronts import describe
 from paredown.models.model import SUPERNET
+from paredown.search.trial import Candidate
+from paredown.space.configuration import Configuration
 from paredown.trials import agreeing
 from paredown.trials.losses import part_of
 from tests.commands.test_axes import write_wide_study
@@ -194,3 +198,13 @@ def test_losses_that_rank_nothing_are_told_as_such(
         assert one["reason"] == "losses must differ, or they rank nothing, got 0.0 for all"
     assert main(command) == 0
     assert "losses must differ" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_trial_is_told_by_what_every_axis_does() -> None:
+    knobs = {"bits.average": 4.5, "width.eta": 0.05, "rank.eta": 0.1, "heads.share": 0.25, "sparsity.share": 0.3, "layers.decoder": 5}
+    trial = SimpleNamespace(
+        candidate=Candidate("search", Configuration(), tuple(knobs.items())), label="search", configuration=Configuration()
+    )
+    assert describe(cast(Any, trial)) == (
+        "4.50 bits; 5 decoder blocks; 25% of the heads gone; widths at eta 0.05; ranks at eta 0.1; zeros: all groups 30%"
+    )

@@ -122,6 +122,8 @@ def _decoded(outcome: "Outcome") -> tuple[str, str]:
 
 
 _KNOB_WORDS = {
+    "width.eta": "widths at eta",
+    "rank.eta": "ranks at eta",
     "input.hop_samples": "hop",
     "decode.beam_size": "beam",
     "decode.ctc_weight": "CTC weight",
@@ -137,11 +139,18 @@ def describe(trial: "Trial") -> str:
     kept = dict(knobs)
     parts = [f"{kept.pop('bits.average'):.2f} bits"] if "bits.average" in kept else []
     parts += [f"{int(value)} {name.removeprefix('layers.')} blocks" for name, value in kept.items() if name.startswith("layers.")]
-    zeros = [f"{name.removeprefix('sparsity.')} {value:.0%}" for name, value in kept.items() if name.startswith("sparsity.") and value]
+    zeros = [f"{_part(name)} {value:.0%}" for name, value in kept.items() if name.startswith("sparsity.") and value]
+    parts += [f"{kept['heads.share']:.0%} of the heads gone"] if kept.get("heads.share") else []
     parts += [f"{words} {kept[name]:g}" for name, words in _KNOB_WORDS.items() if name in kept]
     heard = trial.configuration.input
     parts += [f"{heard.sample_rate_hz} Hz {heard.variant}"] if heard.sample_rate_hz is not None else []
     return "; ".join([*parts, *(["zeros: " + ", ".join(zeros)] if zeros else [])])
+
+
+def _part(knob: str) -> str:
+    """What a share of zeros is of: a module group, or all that the study names, ranked together."""
+    name = knob.removeprefix("sparsity.")
+    return "all groups" if name == "share" else name
 
 
 def run_status(options: argparse.Namespace) -> int:
