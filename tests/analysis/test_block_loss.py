@@ -1,6 +1,6 @@
 """The loss without blocks: equal to ESPnet's own on a network that never had them, for every way through the stack."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import combinations
 
 import pytest
@@ -16,15 +16,6 @@ from tests.analysis.whole_network import changed
 from tests.models.checkpoints import ENCODERS, asr_config, random_state, st_config
 
 BLOCKS = 3
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """As the analysis runs: the oracle must not split its sums over threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def deep_network(encoder: str) -> Network:

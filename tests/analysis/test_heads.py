@@ -1,6 +1,5 @@
 """The divergence of every attention head: equal to the direct computation, and kept on disk."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +11,6 @@ from paredown.models.groups import build_inventory
 from tests.analysis.test_kl import SOS, network_of, samples
 from tests.analysis.whole_network import changed, direct_divergence, zero_head
 from tests.models.checkpoints import ENCODERS
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """As the analysis runs: the oracle must not split its sums over threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("encoder", [*ENCODERS, "asr"])

@@ -1,6 +1,6 @@
 """The KL table: equal to the direct computation for every kind of layer of every encoder, and leaving no trace in the network."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 
 import numpy as np
@@ -24,15 +24,6 @@ SOS = 7
 # Short enough that a batch rounds differently (3 tokens) and long enough that it does not, see `_Reference`.
 LENGTHS = ((131, 14), (97, 3))
 BAR = 1e-4  # what the table may differ from the direct computation, relatively
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """As `measure_kl` runs: the oracle must not split its sums over threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @cache

@@ -1,6 +1,6 @@
 """Pruning curves: every group of every network equal to the direct computation, and kept on disk."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +16,6 @@ from tests.analysis.whole_network import changed, direct_divergence
 from tests.models.checkpoints import ENCODERS
 
 SHARES = (0.3, 0.9)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """As the analysis runs: the oracle must not split its sums over threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def ranked(network: Network) -> dict[str, tuple[str, ...]]:
