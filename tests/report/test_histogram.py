@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from paredown.report.histogram import bin_edges, draw_histogram
@@ -10,6 +10,7 @@ from paredown.report.histogram import bin_edges, draw_histogram
 samples = st.lists(st.floats(0.01, 1e5), min_size=1, max_size=60)
 
 
+@example([0.0625], 11)
 @given(samples, st.integers(3, 20))
 def test_every_sample_lies_in_a_bin(values: list[float], most: int) -> None:
     edges = bin_edges(np.array(values), most)

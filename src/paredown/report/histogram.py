@@ -22,6 +22,7 @@ def bin_edges(samples: NDArray[np.float64], most_bins: int = 12) -> NDArray[np.f
     magnitude = 10.0 ** np.floor(np.log10(span / most_bins))
     for step in (factor * magnitude for factor in (*_ROUND_STEPS, 20.0)):
         first, last = np.floor(low / step), np.floor(high / step) + 1
+        first, last = first - (first * step > low), last + (last * step <= high)  # a quotient can round past a whole number
         if last - first <= most_bins:
             break
     edges: NDArray[np.float64] = np.arange(first, last + 1) * step
