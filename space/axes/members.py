@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -25,6 +26,11 @@ class Members:
     def digest(self) -> str:
         """SHA-256 of paths, etas and sizes."""
         return hashlib.sha256(json.dumps([self.paths, self.etas, self.sizes]).encode()).hexdigest()
+
+    def least(self, low: float, high: float, parameters: Callable[[float], int]) -> float:
+        """The eta in [low, high] that leaves the least `parameters`, the largest of equal ones."""
+        etas = {low, high, *(eta for eta in self.etas if low <= eta <= high)}
+        return min(sorted(etas, reverse=True), key=parameters)
 
     def at(self, eta: float) -> dict[str, int]:
         """The sizes of the member whose eta is nearest to this one, by path; half way the smaller eta counts, which shrinks less."""

@@ -52,8 +52,7 @@ class WidthAxis(Axis):
 
     def lowest(self) -> dict[str, float | int]:
         """The eta in range of the least parameters; larger ones may fail to shrink further."""
-        etas = {self._knob.low, self._knob.high, *(eta for eta in self.members.etas if self._knob.low <= eta <= self._knob.high)}
-        return {self._knob.name: min(sorted(etas, reverse=True), key=self._parameters)}
+        return {self._knob.name: self.members.least(self._knob.low, self._knob.high, self._parameters)}
 
     def describe(self) -> dict[str, Any]:
         """The range, digests of the family, and of the supernet."""
