@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 
 from paredown.analysis.stages import shared_copy
+from paredown.compress.calibrate import one_thread
 from paredown.models.network import Network
 
 Job = TypeVar("Job")
@@ -29,8 +30,6 @@ def spread(
     Each of the `threads` runs one thread of torch, so that results do not depend on their number. `progress(done, total)` counts jobs;
     each is computed inside a `unit()`. After an error nothing more is begun.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     pool, idle = ThreadPoolExecutor(threads), SimpleQueue[Network]()
     for _ in range(threads):
         idle.put(shared_copy(network))
@@ -43,14 +42,14 @@ def spread(
         finally:
             idle.put(own)
 
-    try:
-        places = {pool.submit(run, job): place for place, job in enumerate(jobs)}
-        found: dict[int, Result] = {}
-        for done, future in enumerate(as_completed(places), 1):
-            found[places[future]] = future.result()
-            if progress is not None:
-                progress(done, len(jobs))
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(before)
+    with one_thread():
+        try:
+            places = {pool.submit(run, job): place for place, job in enumerate(jobs)}
+            found: dict[int, Result] = {}
+            for done, future in enumerate(as_completed(places), 1):
+                found[places[future]] = future.result()
+                if progress is not None:
+                    progress(done, len(jobs))
+        finally:
+            pool.shutdown(cancel_futures=True)
     return [found[place] for place in range(len(jobs))]
