@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self, TypeGuard, get_args
 
 from paredown.space.inventory import GROUPS
+from paredown.space.training import Training
 
 MIN_BITS, MAX_BITS = 2, 8
 HALF_BITS = 16  # no codes: the layer is stored in half precision and computed in fp32
@@ -17,9 +18,10 @@ Granularity = Literal["channel", "tensor"]
 Method = Literal["rtn", "gptq"]
 Variant = Literal["naive", "matched"]
 Activations = Literal["dynamic", "static"]
+Stage = str | Training
 TRANSFORMATIONS = ("drop", "narrow", "factorize", "prune", "quantize")
 _BEFORE_PRUNE = ("drop", "narrow", "factorize")
-_SUPERNET = re.compile(r"supernet:[0-9a-f]{64}")
+_FIRST = re.compile(r"(supernet|recovered):[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,9 @@ class Configuration:
     precision; a layer that is absent stays in fp32.
     `sparsity`: share of a module group's weights set to zero, in [0, 1), ranked over the whole group.
     `kernels`: layers of `bits` that another kernel than the scheme's computes, by path ("fp32" where activations have outliers).
-    `schedule`: the order of the transformations (see `check_schedule`); a first stage "supernet:DIGEST" takes the weights of the
-    supernet of that digest, whose neurons stand in the order of their importance.
+    `schedule`: the order of the transformations and the training between them (see `check_schedule`); a first stage "supernet:DIGEST"
+    takes the weights of the supernet of that digest, whose neurons stand in the order of their importance, "recovered:DIGEST" those of
+    that recovery, where shapes agree.
     All mappings are stored as sorted tuples of pairs, so that equal configurations are equal values.
     """
 
@@ -127,7 +130,7 @@ class Configuration:
     width: tuple[tuple[str, int], ...] = ()
     heads: tuple[tuple[str, tuple[int, ...]], ...] = ()
     rank: tuple[tuple[str, int], ...] = ()
-    schedule: tuple[str, ...] = TRANSFORMATIONS
+    schedule: tuple[Stage, ...] = TRANSFORMATIONS
 
     def __post_init__(self) -> None:
         for name in _MAPPINGS:
@@ -195,8 +198,26 @@ class Configuration:
     @property
     def supernet(self) -> str | None:
         """Digest of the supernet whose weights it takes, None for the model's own."""
-        stage, _, digest = self.schedule[0].partition(":")
-        return digest if stage == "supernet" else None
+        return self._first("supernet")
+
+    @property
+    def inherited(self) -> str | None:
+        """Digest of the recovery whose weights it starts from, None for the model's own or a supernet's."""
+        return self._first("recovered")
+
+    def _first(self, kind: str) -> str | None:
+        first = self.schedule[0]
+        return first.partition(":")[2] if isinstance(first, str) and first.startswith(f"{kind}:") else None
+
+    @property
+    def trainings(self) -> tuple[Training, ...]:
+        """The training stages, in order."""
+        return tuple(stage for stage in self.schedule if isinstance(stage, Training))
+
+    @property
+    def is_recovered(self) -> bool:
+        """Whether training, of its own or inherited, made its weights."""
+        return bool(self.trainings) or self.inherited is not None
 
     @property
     def is_calibrated(self) -> bool:
@@ -208,6 +229,7 @@ class Configuration:
         value = asdict(self)
         for name in _MAPPINGS:
             value[name] = dict(getattr(self, name))
+        value["schedule"] = [stage.to_dict() if isinstance(stage, Training) else stage for stage in self.schedule]
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
@@ -228,7 +250,7 @@ class Configuration:
         }
         return cls(
             **mappings,
-            schedule=_frozen(value.get("schedule", TRANSFORMATIONS)),
+            schedule=_read_schedule(value.get("schedule", TRANSFORMATIONS)),
             scheme=Scheme(**scheme),
             decode=Decode(**decode),
             input=Input(**heard),
@@ -247,18 +269,40 @@ def check_schedule(schedule: object) -> None:
     """Raises ValueError unless every transformation stands in the schedule once, in an order that has a meaning.
 
     "prune" comes behind "drop", "narrow" and "factorize", which decide between which weights it ranks (and factors would fill its
-    zeros), and "quantize" comes last: nothing else computes with codes. Weights of a supernet are taken first of all.
+    zeros), and "quantize" comes last: nothing else computes with codes. Weights of a supernet or a recovery are taken first of all.
+    Training may stand between any two, "qat" behind all other transformations and with nothing but "qat" before the codes; what is
+    semi-orthogonal must be factorized before.
     """
-    if not isinstance(schedule, tuple) or not all(isinstance(stage, str) for stage in schedule):
+    if not isinstance(schedule, tuple) or not all(isinstance(stage, str | Training) for stage in schedule):
         raise ValueError(f"schedule must be a list of stages, got {schedule!r}")
-    stages = schedule[1:] if schedule and _SUPERNET.fullmatch(schedule[0]) else schedule
-    if sorted(stages) != sorted(TRANSFORMATIONS):
-        raise ValueError(f"schedule must name each of {', '.join(TRANSFORMATIONS)} once (before them perhaps a supernet), got {schedule}")
+    stages = schedule[1:] if schedule and isinstance(schedule[0], str) and _FIRST.fullmatch(schedule[0]) else schedule
+    names = [stage for stage in stages if isinstance(stage, str)]
+    told = " -> ".join(stage.kind if isinstance(stage, Training) else stage for stage in schedule) or "none"
+    if sorted(names) != sorted(TRANSFORMATIONS):
+        rule = f"schedule must name each of {', '.join(TRANSFORMATIONS)} once (before them perhaps a supernet or a recovery)"
+        raise ValueError(f"{rule}, got {told}")
     if stages[-1] != "quantize":
-        raise ValueError(f"schedule must end in quantize, got {schedule}")
-    for stage in _BEFORE_PRUNE:
-        if stages.index(stage) > stages.index("prune"):
-            raise ValueError(f"schedule must have {stage} before prune, got {schedule}")
+        raise ValueError(f"schedule must end in quantize, got {told}")
+    for name in _BEFORE_PRUNE:
+        if names.index(name) > names.index("prune"):
+            raise ValueError(f"schedule must have {name} before prune, got {told}")
+    seen: set[str] = set()
+    for stage in stages:
+        if isinstance(stage, str) and stage != "quantize" and "qat" in seen:
+            raise ValueError(f"schedule must have {stage} before qat, got {told}")
+        if isinstance(stage, Training):
+            if "qat" in seen and stage.kind != "qat":
+                raise ValueError(f"schedule must have nothing but quantize behind qat, got {told}")
+            if stage.semi_orthogonal is not None and "factorize" not in seen:
+                raise ValueError(f"schedule must have factorize before a semi-orthogonal stage, got {told}")
+        seen.add(stage.kind if isinstance(stage, Training) else stage)
+
+
+def _read_schedule(value: object) -> Any:
+    """Stages as JSON has them: training stages are objects."""
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple(Training.from_dict(stage) if isinstance(stage, dict) else stage for stage in value)
 
 
 def _frozen(value: object) -> Any:

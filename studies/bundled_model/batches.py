@@ -6,6 +6,7 @@ All randomness hangs on (seed, pass, batch), so a stream resumed at a position g
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import sentencepiece
@@ -18,9 +19,9 @@ from studies.bundled_model.shards import SegmentStore
 from studies.bundled_model.tokens import list_tokens, spoken_english
 from studies.bundled_model.utterance import LONGEST_S, PAUSE_S, RATE_HZ, Waveform, disturb, join
 
-CURRICULUM_BATCHES = 1_500
+CURRICULUM_BATCHES = 1_500  # of short utterances first: a decoder learns to attend on them
 _SEGMENTS_EARLY = (0.45, 0.40, 0.15, 0.0)
-_SEGMENTS_LATER = (0.22, 0.32, 0.27, 0.19)
+SEGMENTS_LATER = (0.22, 0.32, 0.27, 0.19)
 _FRAMES_PER_S = 100
 
 
@@ -37,21 +38,26 @@ class Tokenizer:
         return [self._ids.get(piece, 1) for piece in self._processor.encode(line, out_type=str)]
 
 
+Output = Literal["german", "english"]
+
+
 @dataclass(frozen=True)
 class BatchSettings:
-    """Where the corpus lies, and how much goes into a batch: `batch_frames` frames of 10 ms, padding counted."""
+    """Where the corpus lies, what the decoder learns to write, and how much goes into a batch: `batch_frames` of 10 ms, padding counted."""
 
     cache: Path
     frontend: FrontendSettings
+    output: Output = "german"
     batch_frames: int = 9_000
+    curriculum_batches: int = CURRICULUM_BATCHES
     seed: int = 0
 
 
 def plan_pass(durations_s: Sequence[float], position: Position, settings: BatchSettings) -> list[list[tuple[int, ...]]]:
     """The batches of one pass over the segments: each a list of utterances, each one to four segments of at most 8 s together."""
     rng = np.random.default_rng([settings.seed, position.epoch])
-    shares = _SEGMENTS_EARLY if position.batches_before < CURRICULUM_BATCHES else _SEGMENTS_LATER
-    utterances = _group_segments(durations_s, rng, shares)
+    shares = _SEGMENTS_EARLY if position.batches_before < settings.curriculum_batches else SEGMENTS_LATER
+    utterances = group_segments(durations_s, rng, shares)
     lengths_s = np.array([sum(durations_s[index] for index in utterance) + 0.3 * (len(utterance) - 1) for utterance in utterances])
     order = np.argsort(lengths_s + rng.uniform(0.0, 0.4, len(lengths_s)))
     batches: list[list[tuple[int, ...]]] = [[]]
@@ -65,7 +71,7 @@ def plan_pass(durations_s: Sequence[float], position: Position, settings: BatchS
     return [batches[index] for index in rng.permutation(len(batches))]
 
 
-def _group_segments(durations_s: Sequence[float], rng: np.random.Generator, shares: Sequence[float]) -> list[tuple[int, ...]]:
+def group_segments(durations_s: Sequence[float], rng: np.random.Generator, shares: Sequence[float]) -> list[tuple[int, ...]]:
     """Every segment once, in random order, joined by random counts while the utterance stays below the longest."""
     order = rng.permutation(len(durations_s)).tolist()
     counts = rng.choice(len(shares), size=len(order), p=shares) + 1
@@ -123,8 +129,9 @@ class _BatchMaker:
         for row, waveform in enumerate(waveforms):
             padded[row, : len(waveform)] = torch.from_numpy(waveform)
         features, frames = self.frontend(padded, samples)
-        tokens, token_lengths = pad_ids([self.german.encode(line) for line in germans])
         source, source_lengths = pad_ids([self.english.encode(line) for line in englishes])
+        german, german_lengths = pad_ids([self.german.encode(line) for line in germans])
+        tokens, token_lengths = (german, german_lengths) if self.settings.output == "german" else (source, source_lengths)
         return Batch(features, frames, tokens, token_lengths, source, source_lengths, float(samples.sum()) / RATE_HZ, after)
 
     def _waveform(self, utterance: tuple[int, ...], rng: np.random.Generator) -> Waveform:
