@@ -8,19 +8,22 @@ import argparse
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 
 from studies.bundled_model.engines import RATE_HZ, Samples, Speaker
 from studies.bundled_model.partition import SEED, Sentence, load_partition
+from studies.bundled_model.tokens import spoken_english
 from studies.bundled_model.utterance import LONGEST_S, PAUSE_S, Waveform, disturb, join
 from studies.bundled_model.voices import Voice, draw_held_out_voice, draw_seen_voice
 
 SHIPPED = Path(__file__).parents[2] / "src" / "paredown" / "bundled" / "tatoeba-en-de"
+MANIFEST = "manifest.jsonl"
 HELD_OUT_VOICE_CHANCE = 0.5
 _OPUS_LEVEL = 0.86  # libsndfile maps 1..0 to 6..256 kbit/s: about 41 kbit/s, transparent for 16 kHz speech
 _HURRY = 1.08
@@ -75,8 +78,7 @@ def write_split(split: str, utterances: Sequence[Sequence[Sentence]], target: Pa
         line, heard = make_utterance(f"{split}-{number:04d}", sentences, speaker, np.random.default_rng([*seed, number]))
         soundfile.write(part / line.audio, heard, RATE_HZ, format="OGG", subtype="OPUS", compression_level=_OPUS_LEVEL)
         lines.append(line)
-    rows = "".join(json.dumps(asdict(line), ensure_ascii=False) + "\n" for line in lines)
-    (part / "manifest.jsonl").write_text(rows, encoding="utf-8")
+    write_manifest(part, [asdict(line) for line in lines])
     shutil.rmtree(final, ignore_errors=True)
     os.replace(part, final)
     durations_s = [line.duration_s for line in lines]
@@ -86,13 +88,31 @@ def write_split(split: str, utterances: Sequence[Sequence[Sentence]], target: Pa
     print(f"mean {np.mean(durations_s):.2f} s, longest {max(durations_s):.2f} s, {size_mb:.1f} MB", flush=True)
 
 
+def write_manifest(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """`manifest.jsonl`, there in full or not at all."""
+    part = folder / f"{MANIFEST}.part"
+    part.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+    os.replace(part, folder / MANIFEST)
+
+
+def write_english(source: Path, target: Path) -> None:
+    """The split `source` for the ASR sibling: the same audio files, text in lower case without punctuation, as the model spells it."""
+    lines = [json.loads(line) for line in (source / MANIFEST).read_text(encoding="utf-8").splitlines()]
+    way = Path(os.path.relpath(source, target))
+    target.mkdir(parents=True, exist_ok=True)
+    write_manifest(target, [{"id": line["id"], "audio": str(way / line["audio"]), "text": spoken_english(line["text"])} for line in lines])
+
+
 def main() -> None:
-    """Writes all three splits."""
+    """Writes all three splits, and those of the ASR sibling beside them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--target", type=Path, default=SHIPPED)
+    parser.add_argument("--english", action="store_true", help="only those of the ASR sibling")
     options = parser.parse_args()
     for index, (split, utterances) in enumerate(load_partition().held_out.items()):
-        write_split(split, utterances, options.target, (SEED, 2, index))
+        if not options.english:
+            write_split(split, utterances, options.target, (SEED, 2, index))
+        write_english(options.target / split, options.target.with_name("tatoeba-en") / split)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from paredown.commands.configure import add_configuration, configuration_of
 from paredown.commands.printing import add_budgets, add_json, megabytes, print_json
+from paredown.commands.recovering import (
+    add_recovery,
+    check_recovery,
+    open_training,
+    study_training,
+    trained_weights,
+    with_gap,
+    with_recovery,
+)
 from paredown.errors import BadInput
 from paredown.space.configuration import Configuration
 
@@ -29,6 +38,7 @@ def add(subparsers: Any) -> None:
     convert = subparsers.add_parser("convert", help="one bundle, no search")
     convert.add_argument("model", metavar="MODEL")
     add_configuration(convert)
+    add_recovery(convert)
     convert.add_argument(
         "--data",
         metavar="DATA",
@@ -63,13 +73,15 @@ def run_convert(options: argparse.Namespace) -> int:
     """Load the model, compress it as asked and write the bundle, after the parity check."""
     from paredown.bundle.forms import check_place
     from paredown.commands.calibrated import needs_data, prepare
+    from paredown.commands.telling import Telling
     from paredown.data import PREFIX, open_data
     from paredown.models import load_model
 
     _check_options(options)
+    check_recovery(options)
     check_place(options.output, options.form, options.force)
-    model = load_model(options.model)
-    configuration = configuration_of(model, options)
+    model, training = load_model(options.model), open_training(options)
+    configuration = with_recovery(configuration_of(model, options), options, training)
     model = _weights(model, configuration, options)
     data = options.data or (f"{options.model}/analysis" if options.model.startswith(PREFIX) else None)
     fixed = "the configuration file says what computes each layer" if options.configuration else None
@@ -77,7 +89,11 @@ def run_convert(options: argparse.Namespace) -> int:
         fixed = "a checkpoint has no kernels"
     if options.data and not needs_data(model, configuration):
         raise BadInput(f"--data is for --method gptq and for layers in int8, checked for outliers; got {options.data} for neither")
-    return _write(model, prepare(model, configuration, open_data(data) if data else None, fixed), options)
+    with Telling() as tell:
+        recovered = trained_weights(model, configuration, training, tell)
+    split = open_data(data) if data else None
+    prepared = prepare(model, configuration, split, fixed, recovered)
+    return _write(model, with_gap(model, prepared, recovered, split), options)
 
 
 def _weights(model: "Model", configuration: Configuration, options: argparse.Namespace) -> "Model":
@@ -108,6 +124,7 @@ def run_export(options: argparse.Namespace) -> int:
     from paredown.bundle.forms import check_place
     from paredown.commands.calibrated import prepare
     from paredown.commands.fronts import budgets_of, find_trial, read_study
+    from paredown.commands.telling import Telling
     from paredown.search.pick import pick_trial
     from paredown.search.study import read_identity
     from paredown.trials.study_run import split_of, studied_model, target_of
@@ -123,7 +140,9 @@ def run_export(options: argparse.Namespace) -> int:
     figures = {name: figure.to_dict() for name, figure in (trial.outcome.measurements if trial.outcome else ())}
     about = {"study": spec.name, "trial": trial.number, "label": trial.label, "target": target_of(identity)}
     split = split_of(spec, "analysis") if trial.configuration.is_calibrated else None
-    prepared = prepare(model, trial.configuration, split, "the trial says what computes each layer")
+    with Telling() as tell:
+        recovered = trained_weights(model, trial.configuration, study_training(spec.data.train, spec.data.other), tell)
+    prepared = prepare(model, trial.configuration, split, "the trial says what computes each layer", recovered)
     return _write(model, prepared, options, {**about, "measurements": figures})
 
 

@@ -1,5 +1,6 @@
 """Compression as `convert` and `export` do it: with calibration where the method takes it, and with the check for activation outliers."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -10,21 +11,33 @@ from paredown.space.configuration import Configuration
 if TYPE_CHECKING:
     from paredown.bundle.outliers import Outlier
     from paredown.compress.compress import CompressedModel
+    from paredown.compress.recovered import Recovered
     from paredown.data import Split
     from paredown.models import Model
+    from paredown.trials.requantizing import Gap
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A compressed model, and the layers that fell back; None where nothing was checked, `unchecked` says why if there was cause to."""
+    """A compressed model, and the layers that fell back; None where nothing was checked, `unchecked` says why if there was cause to.
+
+    `recovered`: what its training says of itself; `gap`: what quantizing merged adapters costs.
+    """
 
     compressed: "CompressedModel"
     outliers: "tuple[Outlier, ...] | None" = None
     unchecked: str | None = None
+    recovered: Mapping[str, Any] | None = None
+    gap: "Gap | None" = None
 
     @property
     def lines(self) -> list[str]:
-        """What the user is told: every layer that fell back, or that none did, or why nobody looked."""
+        """What the user is told: how it was trained; every layer that fell back, or that none did, or why nobody looked."""
+        trained = [f"recovered: {describe_recovery(self.recovered)}"] if self.recovered else []
+        return [*trained, *([str(self.gap)] if self.gap else []), *self._outlier_lines]
+
+    @property
+    def _outlier_lines(self) -> list[str]:
         if self.outliers is None:
             return [f"activation outliers: not checked ({self.unchecked})"] if self.unchecked else []
         if not self.outliers:
@@ -37,11 +50,20 @@ class Prepared:
     @property
     def figures(self) -> dict[str, Any]:
         """The same for `--json`."""
-        return {"outliers": None if self.outliers is None else [asdict(outlier) for outlier in self.outliers]}
+        outliers = None if self.outliers is None else [asdict(outlier) for outlier in self.outliers]
+        trained = {} if self.recovered is None else {"recovered": dict(self.recovered)}
+        return {"outliers": outliers, **trained, **({} if self.gap is None else {"requantization_gap": asdict(self.gap)})}
 
 
-def prepare(model: "Model", configuration: Configuration, split: "Split | None", fixed: str | None = None) -> Prepared:
+def prepare(
+    model: "Model",
+    configuration: Configuration,
+    split: "Split | None",
+    fixed: str | None = None,
+    recovered: "Recovered | None" = None,
+) -> Prepared:
     """Compress the model. `split`: what calibration and check listen to; `fixed`: why no layer may fall back, None where some may.
+    `recovered`: the weights that training made, where the schedule trains.
 
     Raises BadInput if the calibrated method or static activations have no data, or if those cannot be used.
     """
@@ -62,7 +84,7 @@ def prepare(model: "Model", configuration: Configuration, split: "Split | None",
         raise BadInput(f"{what} --data DATA, utterances that the model hears while it is calibrated; got none")
     if split is None or not (calibrated or (in_int8 and fixed is None)):
         with machine_share():
-            return Prepared(compress_model(model, configuration), unchecked=unchecked)
+            return Prepared(compress_model(model, configuration, recovered=recovered), unchecked=unchecked)
     with ExitStack() as stack:
         decoder, workshop = stack.enter_context(Decoder()), stack.enter_context(Workshop(model))
         check_split(split, workshop)
@@ -70,11 +92,17 @@ def prepare(model: "Model", configuration: Configuration, split: "Split | None",
         calibration = calibrate_model(model, split, workshop, decoder, tell) if calibrated else None
         rows = calibration.rows if calibration is not None else read_layer_rows(model, split, workshop, decoder)
     with machine_share():
-        compressed = compress_model(model, configuration, calibration=calibration)
+        compressed = compress_model(model, configuration, calibration=calibration, recovered=recovered)
     if fixed is not None or not in_int8:
         return Prepared(compressed, unchecked=unchecked)
     outliers = find_outliers(inventory, compressed, rows)
     return Prepared(replace(compressed, configuration=with_fallbacks(configuration, outliers)), outliers)
+
+
+def describe_recovery(about: Mapping[str, Any]) -> str:
+    """One line of what a training stage says of itself: plain figures by name."""
+    plain = {name: value for name, value in about.items() if isinstance(value, str | int | float)}
+    return ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in plain.items())
 
 
 def needs_data(model: "Model", configuration: Configuration) -> bool:

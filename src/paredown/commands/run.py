@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def add(subparsers: Any) -> None:
     parser = subparsers.add_parser("run", help="start or resume a study")
     parser.add_argument("study", metavar="STUDY.toml|MODEL", help="a study file, or a model to study with default settings")
-    parser.add_argument("--data", metavar="DIR", help="with MODEL: a folder with analysis and search splits")
+    parser.add_argument("--data", metavar="DIR", help="with MODEL: a folder with the splits analysis, search and, to confirm by, test")
     parser.add_argument("--trials", type=positive, metavar="N")
     parser.add_argument("--time", metavar="10m", help="time of the whole study, the analysis inside")
     add_budgets(parser)
@@ -79,8 +79,8 @@ def _spec(options: argparse.Namespace) -> "StudySpec":
     name = options.study.rstrip("/").rpartition("/")[2].rpartition(":")[2]
     data = {}
     if options.data:
-        data = {split: str(path) for split in ("analysis", "search") if (path := _split(Path(options.data), split))}
-        if len(data) < 2:
+        data = {split: str(path) for split in ("analysis", "search", "test", "train") if (path := _split(Path(options.data), split))}
+        if "analysis" not in data or "search" not in data:
             raise BadInput(f"--data is a folder with analysis and search inside (folders or manifests), got {options.data}")
     return make_spec(
         {"name": name, "model": {"path": options.study}, "data": data, "space": {"bits": {"average": [3.0, 8.0]}}}, "default study"

@@ -12,11 +12,14 @@ class Telling:
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
+        self._has_terminal = True
         columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
 
     def line(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True)
+        """A line; none on a terminal that was given away, whose display it would tear."""
+        if self._has_terminal or not self._console.is_terminal:
+            self._console.print(text, soft_wrap=True)
 
     def progress(self, what: str, done: int, total: int) -> None:
         known = {task.description: task.id for task in self._bar.tasks}
@@ -32,4 +35,5 @@ class Telling:
 
     def stop(self) -> None:
         """Give the terminal to somebody else; a second call does nothing."""
+        self._has_terminal = False
         self._bar.stop()

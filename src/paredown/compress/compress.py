@@ -3,7 +3,7 @@
 Rounding 11M weights to the nearest takes a fraction of a second, the calibrated method about ten.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import TypeVar
@@ -18,6 +18,7 @@ from paredown.compress.narrow import Cut
 from paredown.compress.prune import survivors
 from paredown.compress.quantize import quantize
 from paredown.compress.ranges import Range, find_ranges
+from paredown.compress.recovered import Recovered, inherit
 from paredown.compress.stages import Parameters, Reduction
 from paredown.compress.tensors import Array, Quantized, Tensor, to_half
 from paredown.errors import BadInput
@@ -63,22 +64,24 @@ def compress(
     memo: Memo | None = None,
     calibration: Calibration | None = None,
     stored_order: bool = False,
+    recovered: Recovered | None = None,
 ) -> CompressedModel:
     """The weights that this configuration leaves.
 
     `state` maps parameter names to float32 arrays, `groups` module groups to the names of the parameters they rank and prune.
     A layer absent from the configuration's bits stays float32, zeros included (with kernel fp16 or 16 bits as the numbers that half
     precision has). `memo` must belong to this one state and calibration; it is filled. `stored_order`: hidden units stand in the order of
-    their importance. Raises BadInput if the configuration names what the model does not have: a block, a layer, a group, a width, a head,
+    their importance. `recovered`: weights that training made, behind the first `recovered.stages` stages of the schedule, whose changes
+    are made already; with 0 stages those that the configuration starts from. Raises BadInput if the configuration names what the model does not have: a block, a layer, a group, a width, a head,
     a rank; or gives bits to a layer of a dropped block; or takes the calibrated method without `calibration`; or if a weight is not
     finite or too large for half precision. Raises ValueError if the weights do not fit the inventory.
     """
     keep = resolve_keep(inventory, configuration)
     check_names(inventory, groups, configuration)
     memo = {} if memo is None else memo
-    reduction = Reduction(state, inventory, configuration, stored_order, memo)
-    parameters = reduction.apply(_read_kept(state, inventory, configuration))
-    masks, rounding = _masks(parameters, groups, configuration), _Rounding(reduction, parameters, calibration)
+    reduction = _begin(state, inventory, configuration, stored_order, memo, recovered)
+    parameters = _reduce(reduction, recovered)
+    masks, rounding = _masks(parameters, groups, configuration), _Rounding(reduction, parameters, calibration, recovered)
     tensors: dict[str, Tensor] = {}
     reduced = reduce_inventory(inventory, configuration)
     for layer in reduced.layers:
@@ -93,6 +96,40 @@ def compress(
     return CompressedModel(configuration, tensors, keep, rounding.calibrated_on, reduction.cuts, ranges)
 
 
+def _begin(
+    state: Mapping[str, Array],
+    inventory: Inventory,
+    configuration: Configuration,
+    stored_order: bool,
+    memo: Memo,
+    recovered: Recovered | None,
+) -> Reduction:
+    """What is left to do to the shapes. Units are ranked by what training made of them, where they are whole."""
+    if recovered is None or recovered.stages == 0:
+        return Reduction(state, inventory, configuration, stored_order, memo)
+    whole = {name: array for name, array in recovered.parameters.items() if name in state and array.shape == state[name].shape}
+    done = tuple(stage for stage in configuration.schedule[: recovered.stages] if isinstance(stage, str))
+    return Reduction({**state, **whole}, inventory, configuration, stored_order, memo, done=done, made=recovered.cuts)
+
+
+def _reduce(reduction: Reduction, recovered: Recovered | None) -> Parameters:
+    """The parameters behind all stages that change shapes."""
+    if recovered is not None and recovered.stages:
+        needed = set(_names(reduction.inventory, reduction.configuration, reduction.done))
+        return reduction.apply({name: array for name, array in recovered.parameters.items() if name in needed})
+    parameters = reduction.apply(_read_kept(reduction.state, reduction.inventory, reduction.configuration))
+    return parameters if recovered is None else inherit(parameters, reduction.cuts, recovered)
+
+
+def _names(inventory: Inventory, configuration: Configuration, done: Collection[str]) -> Iterator[str]:
+    """The parameters of kept blocks by name, with factors in the place of layers if they are factorized already."""
+    for layer in inventory.layers:
+        if is_kept(layer.path, configuration):
+            paths = parts_of(layer.path, configuration) if "factorize" in done else (layer.path,)
+            yield from (f"{path}.weight" for path in paths)
+    yield from (name for name, _ in inventory.vectors if is_kept(name, configuration))
+
+
 def calibration_of(configuration: Configuration, calibration: Given | None) -> Given | None:
     """What the configuration's codes or ranges are chosen by, None where nothing is heard. Raises BadInput if it is missing."""
     if configuration.is_calibrated and calibration is None:
@@ -105,8 +142,11 @@ def calibration_of(configuration: Configuration, calibration: Given | None) -> G
 class _Rounding:
     """How a configuration makes codes, with what was made before in the reduction's memo."""
 
-    def __init__(self, reduction: Reduction, parameters: Parameters, calibration: Calibration | None) -> None:
+    def __init__(
+        self, reduction: Reduction, parameters: Parameters, calibration: Calibration | None, recovered: Recovered | None = None
+    ) -> None:
         configuration = reduction.configuration
+        self._recovered = recovered
         self._reduction, self._parameters = reduction, parameters
         self._scheme, self._bits = configuration.scheme, configuration.bits_of
         self._heard = calibration_of(configuration, calibration)
@@ -126,6 +166,9 @@ class _Rounding:
 
     def _quantize(self, path: str, weight: Array, bits: int, mask: Mask | None) -> Quantized:
         granularity, variant, memo = self._scheme.granularity, self._reduction.variant(path), self._reduction.memo
+        steps = None if self._recovered is None else self._recovered.steps_of(path, bits)
+        if steps is not None and len(steps) == (len(weight) if granularity == "channel" else 1):  # codes as training saw them
+            return quantize(weight, bits, granularity, mask, scales=steps)
         if mask is not None and self._calibration is not None:  # what is left makes up for what was pruned: codes of their own
             return quantize_calibrated(weight, bits, self._moment(path), granularity, mask)
         key = (path, bits, granularity, self._scheme.method)

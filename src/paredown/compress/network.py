@@ -11,10 +11,12 @@ from paredown.compress.calibration import Calibration
 from paredown.compress.compress import CompressedModel, compress
 from paredown.compress.memo import Memo
 from paredown.compress.narrow import pad
+from paredown.compress.recovered import Recovered
 from paredown.compress.reshape import bias_names, reshape_network
 from paredown.compress.tensors import Array, Quantized, Tensor
 from paredown.models.groups import group_parameters
 from paredown.space.configuration import Configuration
+from paredown.space.inventory import block_of
 from paredown.space.reduced import reduce_inventory
 
 if TYPE_CHECKING:
@@ -29,14 +31,19 @@ def state_of(model: "Model") -> dict[str, Array]:
 
 
 def compress_model(
-    model: "Model", configuration: Configuration, memo: Memo | None = None, calibration: Calibration | None = None
+    model: "Model",
+    configuration: Configuration,
+    memo: Memo | None = None,
+    calibration: Calibration | None = None,
+    recovered: Recovered | None = None,
 ) -> CompressedModel:
     """The weights that this configuration leaves of the model; arguments and errors as in `compress`.
 
     Sparsity ranks the weights of a group's layers and norms, as torch's pruning of `weight` does; biases stay.
     """
     stored_order = in_stored_order(model, configuration)
-    return compress(state_of(model), model.inventory(), ranked_parameters(model), configuration, memo, calibration, stored_order)
+    groups = ranked_parameters(model)
+    return compress(state_of(model), model.inventory(), groups, configuration, memo, calibration, stored_order, recovered)
 
 
 def in_stored_order(model: "Model", configuration: Configuration) -> bool:
@@ -60,6 +67,21 @@ def dense_network(model: "Model", compressed: CompressedModel) -> "Network":
     names = bias_names(reduced)
     _fill(network, {names.get(name, name): _dense(tensor) for name, tensor in compressed.tensors.items()})
     return _drop_blocks(network, compressed)
+
+
+def names_in_network(model: "Model", compressed: CompressedModel) -> dict[str, str]:
+    """Of every parameter of the compressed model the name in its `dense_network`, whose blocks are counted anew."""
+    names = bias_names(reduce_inventory(model.inventory(), compressed.configuration))
+    return {name: _renumbered(names.get(name, name), compressed.keep) for name in compressed.tensors}
+
+
+def _renumbered(name: str, keep: Mapping[str, tuple[int, ...]]) -> str:
+    block = block_of(name)
+    if block is None:
+        return name
+    stack, index = block
+    head, tail = f"{stack}.{stack}s.", name.split(".", 3)[3]
+    return f"{head}{keep[stack].index(index)}.{tail}"
 
 
 def padded_network(model: "Model", compressed: CompressedModel) -> "Network":

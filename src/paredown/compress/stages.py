@@ -33,7 +33,8 @@ class Reduction:
     """What a configuration does to the shapes of a model with the parameters `state`.
 
     `stored_order`: hidden units stand in the order of their importance, as a supernet's do. `modules`: of narrowed parts, only these
-    (None: all). `memo` must belong to this one state.
+    (None: all). `memo` must belong to this one state. `done`: stages that were made before (training stands behind them), `made`: the
+    cuts of those.
     """
 
     state: Mapping[str, Array]
@@ -42,17 +43,21 @@ class Reduction:
     stored_order: bool = False
     memo: Memo = field(default_factory=dict)
     modules: Collection[str] | None = None
+    done: Collection[str] = ()
+    made: Mapping[str, Cut] = field(default_factory=dict)
 
     @cached_property
     def cuts(self) -> dict[str, Cut]:
         """Of every parameter that narrowing cuts, by its original name."""
+        if "narrow" in self.done:
+            return dict(self.made)
         return find_cuts(self.state, self.inventory, self.configuration, self.stored_order, self.modules)
 
     def apply(self, parameters: Parameters) -> Parameters:
         """These parameters of the state behind all stages, in their order."""
         stages: Mapping[str, Stage] = {"drop": self._drop, "narrow": self._narrow, "factorize": self._factorize}
         for stage in self.configuration.schedule:
-            if stage in stages:
+            if isinstance(stage, str) and stage in stages and stage not in self.done:
                 parameters = stages[stage](parameters)
         return parameters
 

@@ -10,6 +10,8 @@ from paredown.space.reset import reset_axes
 from paredown.trials.calibrating import calibrate_workshop
 from paredown.trials.decoding import Decoder
 from paredown.trials.evaluation import Evaluator, uncompressed
+from paredown.trials.recoveries import Recovery
+from paredown.trials.recovering import kept_training
 from paredown.trials.study_run import energy_request, split_of
 from paredown.trials.teller import Teller
 from paredown.trials.timing import Stopwatch
@@ -35,6 +37,7 @@ class Ablated:
 
 def ablate(spec: "StudySpec", model: "Model", configuration: Configuration, tell: Teller) -> tuple[Ablated, ...]:
     """Measures the configuration, then itself without each of its axes, all in this run and on the search split of the study.
+    What its schedule trains is trained for each anew.
 
     `tell` gets a line before each. Raises BadInput where the study's data or energy cannot be used here.
     """
@@ -42,7 +45,8 @@ def ablate(spec: "StudySpec", model: "Model", configuration: Configuration, tell
     split.references(model.task)
     machine = read_fingerprint(spec.target.threads)
     wanted = {"": configuration} | reset_axes(configuration, model.inventory(), uncompressed(model).decode)
-    with Decoder() as decoder, Workshop(model) as workshop, Stopwatch(spec.target.threads) as stopwatch:
+    recovery = Recovery(kept_training(spec, model.task), tell)
+    with Decoder() as decoder, Workshop(model, recovery) as workshop, Stopwatch(spec.target.threads) as stopwatch:
         if configuration.is_calibrated:
             calibrate_workshop(workshop, configuration.supernet, split_of(spec, "analysis"), decoder, tell)
         evaluate = Evaluator(workshop, decoder, stopwatch, split, spec.objectives.quality, spec.search.seed, machine, energy)

@@ -29,6 +29,8 @@ from paredown.trials.evaluation import Evaluator, Known, uncompressed
 from paredown.trials.findings import find
 from paredown.trials.limits import check_budgets, check_space, inputs_of
 from paredown.trials.metering import EnergyRequest
+from paredown.trials.recoveries import Recovery
+from paredown.trials.recovering import make_recovering, open_training
 from paredown.trials.space import first_candidates, make_space
 from paredown.trials.teller import Teller
 from paredown.trials.timing import Stopwatch
@@ -69,6 +71,8 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
     check_space(spec.space, model)
     search_split, analysis_split = split_of(spec, "search"), split_of(spec, "analysis")
     search_split.references(model.task)
+    data = open_training(spec, model.task)
+    recovering = make_recovering(spec, data, model, reference)
     threads = spec.target.threads
     machine = read_fingerprint(threads)
     identity: dict[str, Any] = {"model": model.digest, "search split": search_split.digest}
@@ -77,10 +81,12 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
         identity["energy source"] = energy.check()  # figures of a counter and of an estimate share no scale
     if spec.space.is_calibrated:
         identity["calibration"] = calibration_digest(model.digest, analysis_split)
+    if recovering is not None:
+        identity |= recovering.describe()
     refuse_conflict(folder, identity)
     left_out = ", ".join(model.dropped) or "nothing"
     tell.line(f"{spec.model.path}: {model.inference_parameters / 1e6:.1f}M parameters for inference; left out: {left_out}")
-    with Decoder() as decoder, Workshop(model) as workshop, Stopwatch(threads) as stopwatch:
+    with Decoder() as decoder, Workshop(model, Recovery(data, tell)) as workshop, Stopwatch(threads) as stopwatch:
         for split in (search_split, analysis_split):
             check_split(split, workshop, inputs_of(spec.space))
         findings = find(spec.space, model, analysis_split, workshop, decoder, tell)
@@ -92,7 +98,8 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
         check_budgets(spec, space, workshop, evaluate)
         with Study.open(folder, spec, space, spec.objective_list, spec.budget_list, identity) as study:
             given = first_candidates(space, spec.space, inventory)
-            why = run_study(study, evaluate, given, seconds_used=time.monotonic() - began, watch=watch)
+            used_s = time.monotonic() - began
+            why = run_study(study, evaluate, given, seconds_used=used_s, watch=watch, recovering=recovering)
     return Finished(folder, why, findings.seconds, time.monotonic() - began)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from paredown.bundle.forecast import BundleForecast, Forecast
     from paredown.compress.calibration import Calibration
     from paredown.models import Model
+    from paredown.trials.recoveries import Recovery
 
 
 _PREFIX = "paredown-workshop-"
@@ -33,11 +34,13 @@ class Workshop:
     Quantized layers are shared between builds, so that a configuration that differs in a few layers is built in a moment. A configuration
     of a supernet is built from the supernet's weights (see `paredown.trials.supernets`).
     `calibration` is what the calibrated method takes, None until it is set; `calibration_of` holds that of supernets, by their digest.
+    `recovery`: what training stages take; without it, configurations that were trained before can be built.
     """
 
-    def __init__(self, model: "Model") -> None:
+    def __init__(self, model: "Model", recovery: "Recovery | None" = None) -> None:
         _sweep()
         self.model = model
+        self.recovery = recovery
         self.calibration: Calibration | None = None
         self.calibration_of: dict[str, Calibration] = {}
         self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
@@ -54,22 +57,28 @@ class Workshop:
     def build(self, configuration: Configuration) -> Path:
         """Folder of the bundle that `configuration` describes; valid until the workshop closes or `discard` is called.
 
-        Raises BadInput if the model, or the supernet that the configuration names, cannot be compressed so.
+        Trains first what its schedule trains, unless that was done before. Raises BadInput if the model, or the supernet or recovery that
+        the configuration names, cannot be compressed so.
         """
         from paredown.bundle import write_bundle
         from paredown.compress.network import compress_model
+        from paredown.trials.recoveries import recover
 
         folder = self.folder / configuration.digest[:16]
         if folder.exists():
             return folder
         model = self.weights_of(configuration)
-        memo = self._memos.setdefault(model.digest, {})
+        recovered = recover(model, configuration, self.recovery)
+        memo = self._memos.setdefault(model.digest, {}) if recovered is None else {}  # codes of other weights are other codes
         with machine_share():
-            write_bundle(model, compress_model(model, configuration, memo, self._calibration(model)), folder)
+            write_bundle(model, compress_model(model, configuration, memo, self._calibration(model), recovered), folder)
         return folder
 
     def foretell(self, configuration: Configuration) -> "BundleForecast":
-        """The bundle's bytes, file by file and exactly, without building it. Raises BadInput as `build`."""
+        """The bundle's bytes, file by file, without building it: exactly, unless training moves what pruning takes from a layer.
+
+        Raises BadInput as `build`.
+        """
         from paredown.compress.compress import CalibratedOn
 
         model = self.weights_of(configuration)

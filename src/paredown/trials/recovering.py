@@ -1,0 +1,59 @@
+"""What a study with a table `[recovery]` trains on, and how its candidates are trained."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paredown.data import load_split
+from paredown.errors import BadInput
+from paredown.recover.training_data import TrainingData
+from paredown.search.recovery import Recovering
+from paredown.search.spec import StudySpec
+from paredown.space.configuration import Configuration
+from paredown.trials.recoveries import recovery_key
+
+if TYPE_CHECKING:
+    from paredown.models import Model
+
+
+def open_training(spec: StudySpec, task: str) -> TrainingData | None:
+    """The data that the study trains on, None where it trains nothing.
+
+    Raises BadInput where it cannot be read, or where an utterance has no reference that training takes.
+    """
+    section = spec.recovery
+    if section is None or spec.data.train is None:
+        return None
+    train = load_split(spec.data.train, labelled=section.needs_references)
+    if section.needs_references:
+        train.references(task)
+    if spec.data.other is None:
+        return TrainingData(train)
+    other = load_split(spec.data.other)
+    other.references(task)
+    return TrainingData(train, other)
+
+
+def kept_training(spec: StudySpec, task: str) -> TrainingData | None:
+    """The same, but None also where the data is not on this disk any more: what was trained lies in the cache."""
+    named = [Path(path) for path in (spec.data.train, spec.data.other) if path is not None]
+    return open_training(spec, task) if all(path.exists() for path in named) else None
+
+
+def make_recovering(spec: StudySpec, data: TrainingData | None, model: "Model", reference: Configuration) -> Recovering | None:
+    """How the study's candidates are trained, None where they are not. `reference`: the uncompressed model.
+
+    Raises BadInput where the kind of training needs a package that is missing.
+    """
+    if spec.recovery is None:
+        return None
+    if data is None:
+        raise BadInput("recovery needs data.train, a manifest or a folder to train on, got none")
+    if spec.recovery.kind in ("lora", "qlora"):
+        from paredown.recover.adapters import require_packages  # torch
+
+        require_packages(spec.recovery.kind)
+
+    def key(configuration: Configuration) -> str:
+        return recovery_key(model.digest, configuration)
+
+    return Recovering(spec.recovery, data.digest, data.other_digest, model.inventory(), reference, key)
