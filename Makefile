@@ -38,7 +38,7 @@ bench: $(READY)
 $(READY): pyproject.toml
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[models,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[models,recover,dev]'
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps espnet==202511
 	touch $@
 

@@ -1,13 +1,14 @@
 """The loop of a study: choose a candidate, evaluate it, remember it, until trials, time or the space are spent.
 
 Order: what a dead process left undone, then the given candidates (uncompressed model first, then the obvious points), then what the
-sampler proposes. Every choice depends on the seed and on the trials so far alone.
+sampler proposes. Where candidates are trained, those that deserve longer training get it before the sampler is asked for another. Every
+choice depends on the seed and on the trials so far alone.
 """
 
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -15,14 +16,13 @@ from paredown.search.budget import violations
 from paredown.search.objective import read_values
 from paredown.search.outcome import Evaluate, Rejected
 from paredown.search.proposer import Observation, Proposer
+from paredown.search.recovery import MOST_ATTEMPTS, Recovering, plain, rung_of
 from paredown.search.sampler import choose_sampler
 from paredown.search.seeding import sampler_seed, trial_rng
 from paredown.search.study import Study
 from paredown.search.trial import Candidate, Trial
 from paredown.search.units import format_duration
 from paredown.search.unseen import find_unseen
-
-MOST_ATTEMPTS = 2
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,18 @@ def run_study(
     seconds_used: float = 0.0,
     watch: Watch = lambda standing: None,
     clock: Callable[[], float] = time.monotonic,
+    recovering: Recovering | None = None,
 ) -> str:
     """Adds trials until the study has as many as its file asks for, its time is spent or its space is exhausted.
 
     `evaluate(configuration, number)` measures one configuration; if it raises `Rejected`, the trial is recorded with the reason and
     the study goes on. Any other exception marks the trial interrupted and comes out; the same call goes on from there later.
     `given`: tried first, in this order, each once. `seconds_used`: of the study's time, what went before (the analysis).
-    Trials of earlier runs count, in number and in time. `watch` is called before and after each trial.
+    Trials of earlier runs count, in number and in time. `watch` is called before and after each trial. `recovering`: how candidates are
+    trained, None where they are not; what an evaluation trains is part of its time.
     Returns one line that says why it stopped.
     """
-    loop = _Loop(study, evaluate, seconds_used, watch, clock)
+    loop = _Loop(study, evaluate, seconds_used, watch, clock, recovering)
     attempts = Counter(trial.configuration.digest for trial in study.trials if trial.state == "interrupted")
     # What ended two processes is not tried first a third time, or it would block the study for ever.
     interrupted = [t.candidate for t in study.trials if t.state == "interrupted" and attempts[t.configuration.digest] < MOST_ATTEMPTS]
@@ -93,11 +95,21 @@ def typical_seconds(trials: Sequence[Trial]) -> float | None:
 class _Loop:
     """One call of `run_study`."""
 
-    def __init__(self, study: Study, evaluate: Evaluate, seconds_used: float, watch: Watch, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        study: Study,
+        evaluate: Evaluate,
+        seconds_used: float,
+        watch: Watch,
+        clock: Callable[[], float],
+        recovering: Recovering | None,
+    ) -> None:
         self._study = study
         self._evaluate = evaluate
         self._watch = watch
         self._clock = clock
+        self._recovering = recovering
+        self._plain: dict[int, str] = {}  # of recovered trials, by number
         self._begin = clock()
         self._trials = study.trials
         self._before_s = seconds_used + sum(trial.seconds for trial in self._trials if trial.is_finished)
@@ -120,24 +132,44 @@ class _Loop:
         left_s = self._limit_s - self._spent_s
         if left_s <= 0:
             return f"the time of {format_duration(self._limit_s)} is spent, {done} trials are done"
-        length_s = typical_seconds(self._trials)
+        length_s = typical_seconds([trial for trial in self._trials if rung_of(trial) == 0])
         if length_s is not None and length_s > left_s:
             return f"{format_duration(left_s)} are left and a trial takes {format_duration(length_s)}, {done} trials are done"
         return None
 
     def choose(self, queue: deque[Candidate]) -> Candidate | None:
         """The next candidate whose configuration was not tried; None when the space is exhausted."""
-        seen = self._seen()
+        known, tried = self._known(), {trial.digest for trial in self._trials if trial.is_finished}
         while queue:
             candidate = queue.popleft()
-            if candidate.digest not in seen:
-                return candidate
-        index = len(seen)
-        history = [known for known in (self._observe(trial) for trial in self._trials) if known is not None and known.knobs]
+            if candidate.digest not in (tried if candidate.configuration.is_recovered else known):
+                return self._prepared(candidate)
+        promoted = self._promoted()
+        if promoted is not None:
+            return promoted
+        index = len(tried)
+        history = [
+            seen for seen in (self._observe(trial) for trial in self._trials if rung_of(trial) == 0) if seen is not None and seen.knobs
+        ]
         proposer = Proposer(
             self._study.space.knobs, self._study.objectives, self._sampler, sampler_seed(self._seed, index), self._planned, history
         )
-        return find_unseen(self._study.space, proposer, seen, trial_rng(self._seed, index, purpose=1))
+        found = find_unseen(self._study.space, proposer, known, trial_rng(self._seed, index, purpose=1))
+        return None if found is None else self._prepared(found)
+
+    def _prepared(self, candidate: Candidate) -> Candidate:
+        return candidate if self._recovering is None else self._recovering.prepare(candidate, self._trials)
+
+    def _promoted(self) -> Candidate | None:
+        """The first of those that deserve longer training for which there is time."""
+        if self._recovering is None:
+            return None
+        left_s = float("inf") if self._limit_s is None else self._limit_s - self._spent_s
+        for candidate in self._recovering.promotions(self._trials, self._study.objectives, self._study.budgets):
+            length_s = self._recovering.expected_seconds(candidate, self._trials)
+            if length_s is None or length_s <= left_s:
+                return candidate
+        return None
 
     def attempt(self, candidate: Candidate) -> None:
         """Evaluates one candidate and records how it ended, whatever happens short of a kill."""
@@ -171,8 +203,17 @@ class _Loop:
     def report(self, running: str | None) -> None:
         self._watch(Standing(self._trials, self._planned, self._spent_s, self._limit_s, running))
 
-    def _seen(self) -> dict[str, Observation | None]:
-        return {trial.digest: self._observe(trial) for trial in self._trials if trial.is_finished}
+    def _known(self) -> Mapping[str, Observation | None]:
+        """What is known of every configuration that the space resolved, by its digest, after the short recovery where there is one."""
+        shorts = (trial for trial in self._trials if trial.is_finished and rung_of(trial) == 0)
+        return {self._plain_digest(trial): self._observe(trial) for trial in shorts}
+
+    def _plain_digest(self, trial: Trial) -> str:
+        if not trial.configuration.is_recovered:
+            return trial.digest
+        if trial.number not in self._plain:
+            self._plain[trial.number] = plain(trial.configuration).digest
+        return self._plain[trial.number]
 
     def _observe(self, trial: Trial) -> Observation | None:
         """What the sampler may learn from a trial, by the budgets of today; None where it was rejected."""

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from paredown.search.budget import Budget, make_budget
 from paredown.search.objective import Objective
+from paredown.search.recovery_section import RecoverySection
 from paredown.search.sampler import SamplerName
 from paredown.search.section import Real, Section, Text, Whole
 from paredown.search.space_section import SpaceSection
@@ -23,12 +24,13 @@ class ModelSection(Section):
 
 
 class DataSection(Section):
-    """Where the four splits lie; what is absent comes with the model, or is not needed."""
+    """Where the four splits lie, and `other`, out-of-domain data to train on; what is absent comes with the model, or is not needed."""
 
     analysis: Text | None = None
     search: Text | None = None
     test: Text | None = None
     train: Text | None = None
+    other: Text | None = None
 
 
 class ObjectivesSection(Section):
@@ -123,6 +125,7 @@ class StudySpec(Section):
     budgets: BudgetsSection = BudgetsSection()
     target: TargetSection = TargetSection()
     search: SearchSection = SearchSection()
+    recovery: RecoverySection | None = None
 
     @field_validator("name")
     @classmethod
@@ -141,6 +144,20 @@ class StudySpec(Section):
             if value is not None and self.objectives.energy != "estimate":
                 energy = list(self.objectives.energy)
                 raise ValueError(f'target.{name} is for energy = "estimate" alone, got {value:g} beside energy = {energy}')
+        return self
+
+    @model_validator(mode="after")
+    def _check_recovery(self) -> Self:
+        takes_other = self.recovery is not None and self.recovery.takes_other
+        if takes_other != (self.data.other is not None):
+            share = 0 if self.recovery is None else self.recovery.mixture.out_of_domain
+            raise ValueError(f"data.other and recovery.mixture.out_of_domain go together, got {self.data.other} and {share}")
+        if self.recovery is None:
+            return self
+        if self.data.train is None:
+            raise ValueError("recovery needs data.train, a manifest or a folder to train on, got none")
+        if self.recovery.semi_orthogonal is not None and self.space.rank is None:
+            raise ValueError(f"recovery.semi_orthogonal needs the axis rank, got {self.recovery.semi_orthogonal!r} without it")
         return self
 
     @property

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
-from paredown.quality.corpus import CorpusScorer, percentile_interval, resample
+from paredown.quality.corpus import CorpusScorer
 from paredown.quality.paired import Difference
+from paredown.quality.resampling import RESAMPLES, drawn, percentile_interval, weighted_sums
+from paredown.quality.sums import scores
 
 Texts = Sequence[str]
 
@@ -17,5 +19,6 @@ def pooled_difference(metric: str, pairs: Sequence[tuple[Texts, Texts]], referen
     ours, theirs = (sum(scorer.statistics(pair[side]) for pair in pairs) for side in (0, 1))
     assert not isinstance(ours, int)
     assert not isinstance(theirs, int)  # there is a pair
-    draws = [scorer.score(ours[pick]) - scorer.score(theirs[pick]) for pick in resample(len(references), seed)]
+    weights = drawn(len(references), seed, RESAMPLES)
+    draws = scores(metric, weighted_sums(weights, ours)) - scores(metric, weighted_sums(weights, theirs))
     return Difference(metric, scorer.score(ours) - scorer.score(theirs), percentile_interval(draws), len(references))

@@ -211,6 +211,6 @@ def test_command_line_mistakes() -> None:
 
 def test_schema_knows_every_section_and_is_plain_json() -> None:
     schema = json.loads(json.dumps(spec_schema()))
-    assert set(schema["properties"]) == {"name", "model", "data", "space", "objectives", "budgets", "target", "search"}
+    assert set(schema["properties"]) == {"name", "model", "data", "space", "objectives", "budgets", "target", "search", "recovery"}
     assert "latency@cpu" in schema["$defs"]["BudgetsSection"]["properties"]
     assert schema["additionalProperties"] is False

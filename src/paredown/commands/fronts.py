@@ -10,6 +10,7 @@ from paredown.errors import BadInput
 
 if TYPE_CHECKING:
     from paredown.search.budget import Budget
+    from paredown.search.confirmation import Confirmation
     from paredown.search.front import FrontPoint
     from paredown.search.objective import Objective
     from paredown.search.outcome import Outcome
@@ -66,26 +67,31 @@ def find_trial(trials: Sequence["Trial"], number: int) -> "Trial":
 
 def run_front(options: argparse.Namespace) -> int:
     """Print the front, best quality first."""
+    from paredown.search.confirmation import read_confirmation
     from paredown.search.front import make_front
 
     spec, trials = read_study(options.study)
-    objectives = spec.objective_list
+    record, objectives = read_confirmation(options.study), spec.objective_list
     points = make_front(trials, objectives, budgets_of(spec, options.budget))
     chosen = [point for point in points if options.all or point.on_front]
     chosen.sort(key=lambda point: objectives[0].loss(point.values[0]))
     if options.json:
-        print_json([point.to_dict(objectives) for point in chosen])
+        passed = {} if record is None else record.passed_of
+        print_json([point.to_dict(objectives) | {"confirmed": passed.get(point.trial.number)} for point in chosen])
         return 0
     on_front = ["on front"] if options.all else []
     headings = [_heading(objective, chosen) for objective in objectives]
-    columns = ("trial", "made of", *on_front, *headings, "x at fixed tokens", "tokens", "feasible")
+    columns = ("trial", "made of", *on_front, *headings, "x at fixed tokens", "tokens", "feasible", *(["no loss"] if record else []))
     caption = (
         f"{len(points)} trials complete, {sum(point.on_front for point in points)} on the front. "
         "Quality is the difference to the uncompressed model; brackets hold 95 % intervals;\n"
         "latency is of one load of each model: where it lies in memory, 1 to 4 %, is not in its interval;\n"
         "'x at fixed tokens' is latency over the uncompressed model's, both decoding the same number of tokens; tokens: mean decoded."
     )
-    result = table(f"front of {spec.name}", columns, (_row(point, objectives, options.all) for point in chosen), caption)
+    if record is not None:
+        caption += f"\nNo loss: tested on {record.split} within {record.margin:g} points, fixed beforehand (see paredown confirm)."
+    rows = ((*_row(point, objectives, options.all), *_confirmed(point, record)) for point in chosen)
+    result = table(f"front of {spec.name}", columns, rows, caption)
     result.columns[1].justify = "left"
     console().print(result)
     return 0
@@ -113,6 +119,11 @@ def _row(point: "FrontPoint", objectives: Sequence[Any], with_front: bool) -> tu
     return (str(point.trial.number), describe(point.trial), *on_front, *figures, *_decoded(point.trial.outcome), feasible)
 
 
+def _confirmed(point: "FrontPoint", record: "Confirmation | None") -> tuple[str, ...]:
+    """Whether a trial was tested on *test*, and what came out; nothing where the study was not confirmed."""
+    return () if record is None else ({True: "confirmed", False: "failed", None: ""}[record.passed_of.get(point.trial.number)],)
+
+
 def _decoded(outcome: "Outcome") -> tuple[str, str]:
     """Latency over the reference's at a fixed number of tokens, and the mean tokens: a damaged model that stops early is not fast."""
     measured = outcome.measurement_of
@@ -134,8 +145,9 @@ _KNOB_WORDS = {
 def describe(trial: "Trial") -> str:
     """What a trial's configuration is, in a few words: its label if it was given, else its knobs."""
     knobs = trial.candidate.knobs
+    trained = [_trained(trial)] if trial.configuration.trainings else []
     if not knobs or trial.label.startswith(("uniform", "uncompressed")):
-        return trial.label
+        return "; ".join([trial.label, *trained])
     kept = dict(knobs)
     parts = [f"{kept.pop('bits.average'):.2f} bits"] if "bits.average" in kept else []
     parts += [f"{int(value)} {name.removeprefix('layers.')} blocks" for name, value in kept.items() if name.startswith("layers.")]
@@ -144,7 +156,18 @@ def describe(trial: "Trial") -> str:
     parts += [f"{words} {kept[name]:g}" for name, words in _KNOB_WORDS.items() if name in kept]
     heard = trial.configuration.input
     parts += [f"{heard.sample_rate_hz} Hz {heard.variant}"] if heard.sample_rate_hz is not None else []
-    return "; ".join([*parts, *(["zeros: " + ", ".join(zeros)] if zeros else [])])
+    return "; ".join([*parts, *(["zeros: " + ", ".join(zeros)] if zeros else []), *trained])
+
+
+def _trained(trial: "Trial") -> str:
+    """Kind and length of its training, all stages together; the weights it started from may have been trained before."""
+    from paredown.search.units import format_duration
+
+    stages = trial.configuration.trainings
+    kinds = " and ".join(dict.fromkeys(stage.kind for stage in stages))
+    minutes, steps = sum(stage.minutes or 0.0 for stage in stages), sum(stage.steps or 0 for stage in stages)
+    lengths = ([format_duration(60.0 * minutes)] if minutes else []) + ([f"{steps} steps"] if steps else [])
+    return f"{kinds} {' and '.join(lengths)}"
 
 
 def _part(knob: str) -> str:

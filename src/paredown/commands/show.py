@@ -13,6 +13,8 @@ from paredown.errors import BadInput
 if TYPE_CHECKING:
     from paredown.profilers.measurement import Measurement
     from paredown.search.trial import Trial
+    from paredown.space.configuration import Configuration
+    from paredown.space.training import Training
     from paredown.trials.ablation import Ablated
 
 
@@ -72,6 +74,8 @@ def _layer_table(trial: "Trial") -> Any:
     rows += [("decoding", f"beam {decode.beam_size}, CTC weight {decode.ctc_weight:g}, length bonus {decode.length_bonus:g}")]
     rows += [("quantized activations", configuration.scheme.activations)] if configuration.bits else []
     rows += [("weights", f"supernet {configuration.supernet[:12]}")] if configuration.supernet is not None else []
+    rows += [("weights", f"as recovery {configuration.inherited[:12]} left them")] if configuration.inherited is not None else []
+    rows += _schedule_rows(configuration)
     rows += [(path, f"{units} hidden units") for path, units in configuration.width]
     rows += [(path, f"rank {rank}") for path, rank in configuration.rank]
     rows += [(path, f"heads {', '.join(map(str, heads))}") for path, heads in configuration.heads]
@@ -79,6 +83,33 @@ def _layer_table(trial: "Trial") -> Any:
     rows += [("layers at each bit-width", ", ".join(f"{count} at {bits}" for bits, count in sorted(widths.items())) or "none: fp32")]
     rows += [(path, f"{bits} bits") for path, bits in configuration.bits]
     return table(f"configuration {configuration.digest[:12]}", ("part", "what is left of it"), rows)
+
+
+def _schedule_rows(configuration: "Configuration") -> list[tuple[str, str]]:
+    """The order of what was done, and a row for each training stage; nothing where nothing was trained and the order is the usual one."""
+    from paredown.space.configuration import TRANSFORMATIONS
+
+    if configuration.schedule == TRANSFORMATIONS:
+        return []
+    stages = [stage.partition(":")[0] if isinstance(stage, str) else stage.kind for stage in configuration.schedule]
+    rows = [("schedule", " -> ".join(stages))]
+    return rows + [(f"training {number}", _stage_words(stage)) for number, stage in enumerate(configuration.trainings, 1)]
+
+
+def _stage_words(stage: "Training") -> str:
+    """What a training stage was told, in one line; of shares and switches only those that are not as usual."""
+    from paredown.search.units import format_duration
+
+    mixture = stage.mixture
+    bound = f"{stage.steps} steps" if stage.steps is not None else format_duration(60.0 * (stage.minutes or 0.0))
+    shares = {"references": mixture.references, "distilled": mixture.distilled, "out of domain": mixture.out_of_domain}
+    heard = ", ".join(f"{share} x {name}" for name, share in shares.items() if share)
+    parts = [stage.kind, bound, f"rate {stage.rate:g}", f"batches of {stage.batch_s:g} s", f"data {stage.data[:12]} ({heard})"]
+    parts += [f"teacher {stage.teacher:g}"] if stage.teacher else []
+    parts += [f"rank {stage.rank}, alpha {stage.alpha:g}"] if stage.kind in ("lora", "qlora") else []
+    parts += [f"semi-orthogonal {stage.semi_orthogonal}"] if stage.semi_orthogonal is not None else []
+    parts += [f"no {name}" for name in ("masking", "dropout") if not getattr(stage, name)]
+    return "; ".join([*parts, f"seed {stage.seed}"])
 
 
 def _ablate(options: argparse.Namespace) -> int:

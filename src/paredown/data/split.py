@@ -17,7 +17,7 @@ from paredown.errors import BadInput
 
 @dataclass(frozen=True)
 class Utterance:
-    """One recording: `text` is what is said, `translation` its translation; at least one of them is there."""
+    """One recording: `text` is what is said, `translation` its translation; at least one of them is there, unless it is unlabelled."""
 
     id: str
     audio: Path
@@ -60,8 +60,8 @@ class Split:
         return total.hexdigest()
 
 
-def load_split(path: str | Path) -> Split:
-    """The split that a manifest or folder describes.
+def load_split(path: str | Path, *, labelled: bool = True) -> Split:
+    """The split that a manifest or folder describes; with `labelled` False, utterances may have neither text nor translation.
 
     Raises BadInput, naming file and line, if it cannot be read, a line lacks a key, an id comes twice or an audio file is missing.
     """
@@ -73,20 +73,20 @@ def load_split(path: str | Path) -> Split:
         rows, source = (_jsonl_rows if path.suffix == ".jsonl" else _tsv_rows)(path), path
     else:
         raise BadInput(f"data is a Kaldi-style folder, a .jsonl or a .tsv manifest; got {path}")
-    utterances = tuple(_checked(rows, source))
+    utterances = tuple(_checked(rows, source, labelled))
     if not utterances:
         raise BadInput(f"a split needs at least one utterance; {source} has none")
     return Split(str(path), utterances)
 
 
-def _checked(rows: Iterable[tuple[int, Mapping[str, str | None]]], source: Path) -> Iterator[Utterance]:
+def _checked(rows: Iterable[tuple[int, Mapping[str, str | None]]], source: Path, labelled: bool) -> Iterator[Utterance]:
     seen: set[str] = set()
     for number, row in rows:
         where = f"{source}, line {number}"
         for key in ("id", "audio"):
             if not row.get(key):
                 raise BadInput(f"{where}: every utterance needs the key {key!r}")
-        if not row.get("text") and not row.get("translation"):
+        if labelled and not row.get("text") and not row.get("translation"):
             raise BadInput(f"{where}: every utterance needs a text or a translation; {row['id']} has neither")
         for key in ("id", "audio", "text", "translation"):
             if not isinstance(row.get(key), str | None):

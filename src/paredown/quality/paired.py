@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from paredown.quality.corpus import CorpusScorer, percentile_interval, resample
+from paredown.quality.pairs import Pairs
+from paredown.quality.resampling import RESAMPLES, drawn, percentile_interval
 
 
 @dataclass(frozen=True)
@@ -19,15 +20,10 @@ class Difference:
 def paired_difference(
     metric: str, candidate: Sequence[str], reference_system: Sequence[str], references: Sequence[str], seed: int = 0
 ) -> Difference:
-    """How much better (above 0) or worse `candidate` is than `reference_system`; three lines of texts, [utterances] each.
+    """How much more (above 0) or less `candidate` scores than `reference_system`; three lines of texts, [utterances] each.
 
-    `metric` is bleu or chrf. Raises ValueError on another metric or where the lengths differ.
+    More is better in BLEU and chrF, worse in TER, WER and CER. Raises ValueError on an unknown metric or where the lengths differ.
     """
-    if metric not in ("bleu", "chrf"):
-        raise ValueError(f"a paired difference is taken in bleu or chrf, got {metric!r}")
-    if not len(candidate) == len(reference_system) == len(references) > 0:
-        raise ValueError(f"lengths must be equal and above 0, got {len(candidate)}, {len(reference_system)} and {len(references)}")
-    scorer = CorpusScorer(metric, references)
-    ours, theirs = scorer.statistics(candidate), scorer.statistics(reference_system)
-    draws = [scorer.score(ours[pick]) - scorer.score(theirs[pick]) for pick in resample(len(references), seed)]
-    return Difference(metric, scorer.score(ours) - scorer.score(theirs), percentile_interval(draws), len(references))
+    pairs = Pairs.of(metric, candidate, reference_system, references)
+    draws = pairs.drawn_effects(drawn(len(pairs), seed, RESAMPLES))
+    return Difference(metric, pairs.effect, percentile_interval(draws), len(pairs))

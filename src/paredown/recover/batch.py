@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from paredown.recover.top_k import TopK
+
 PADDING = -1
 
 
@@ -23,7 +25,8 @@ class Position:
 class Batch:
     """Padded utterances: features [utterances, frames, mels] (log-mel, not normalised), ids [utterances, length] padded with -1.
 
-    `position` is where the stream continues after this batch; `audio_s` the seconds of speech in it, padding not counted.
+    A row with a source length of 0 has no source text. `position` is where the stream continues after this batch; `audio_s` the seconds
+    of speech in it, padding not counted. `teacher`: what a teacher thinks of every position, None where nobody asked.
     """
 
     features: Tensor
@@ -34,14 +37,19 @@ class Batch:
     source_lengths: Tensor
     audio_s: float
     position: Position
+    teacher: TopK | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
         if device.type == "cpu":
             return self
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        moved = {name: value.to(device, non_blocking=True) for name, value in values.items() if isinstance(value, Tensor)}
+        moved = {name: _move(value, device) for name, value in values.items() if isinstance(value, Tensor | TopK)}
         return Batch(**{**values, **moved})
+
+
+def _move(value: Tensor | TopK, device: torch.device) -> Tensor | TopK:
+    return value.to(device) if isinstance(value, TopK) else value.to(device, non_blocking=True)
 
 
 def pad_ids(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

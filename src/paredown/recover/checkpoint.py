@@ -8,7 +8,8 @@ import torch
 
 from paredown.errors import BadInput
 from paredown.recover.batch import Position
-from paredown.recover.run import Run
+from paredown.recover.run import LossPoint, Run
+from paredown.recover.state import live_state
 
 FILE = "checkpoint.pt"
 
@@ -18,30 +19,42 @@ def save_run(run: Run, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     target, part = folder / FILE, folder / f"{FILE}.part"
     state = {
-        "network": run.network.state_dict(),
+        "network": live_state(run.network, run.names),
         "average": run.average.state,
         "optimizer": run.optimizer.state_dict(),
         "step": run.step,
         "position": asdict(run.position),
         "random": torch.get_rng_state(),
+        "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "seconds": run.seconds,
+        "curve": [tuple(point) for point in run.curve],
     }
     torch.save(state, part)
     os.replace(part, target)
     return target
 
 
+@torch.no_grad()
 def restore_run(run: Run, folder: Path) -> None:
     """Puts a saved run back in place; raises BadInput if `folder` holds none."""
     path = folder / FILE
     if not path.exists():
         raise BadInput(f"a run to resume must hold {FILE}, got {folder}")
     state = torch.load(path, map_location="cpu", weights_only=True)
-    run.network.load_state_dict(state["network"])
+    if run.names is None:
+        run.network.load_state_dict(state["network"])
+    else:
+        for name, value in live_state(run.network, run.names).items():
+            value.copy_(state["network"][name])
     run.optimizer.load_state_dict(state["optimizer"])
     for name, value in state["average"].items():
         run.average.state[name].copy_(value)
     run.step, run.position = state["step"], Position(**state["position"])
+    run.seconds = state.get("seconds", 0.0)
+    run.curve = [LossPoint(*point) for point in state.get("curve", [])]
     torch.set_rng_state(state["random"])
+    if torch.cuda.is_available() and len(state.get("cuda_random", [])) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda_random"])
 
 
 def load_average(folder: Path) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""ESPnet's joint loss: label-smoothed cross entropy of the decoder, and CTC on the encoder states."""
+"""ESPnet's joint loss: label-smoothed cross entropy of the decoder, and CTC on the encoder states; the decoder may follow a teacher too."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +12,8 @@ from torch import Tensor
 
 from paredown.models.network import Network, read_task
 from paredown.recover.batch import PADDING, Batch
+from paredown.recover.divergence import teacher_divergence
+from paredown.recover.top_k import TopK
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,15 @@ def read_weights(config: Mapping[str, Any]) -> LossWeights:
     return LossWeights(share * (1.0 - translation_ctc), share * translation_ctc, asr * conf.get("mtlalpha", 0.0), smoothing)
 
 
-def joint_loss(network: Network, features: Tensor, batch: Batch, weights: LossWeights, sos: int) -> JointLoss:
-    """The loss of normalised features [utterances, frames, mels] and the ids of the batch; sums per utterance, means over utterances."""
+def joint_loss(network: Network, features: Tensor, batch: Batch, weights: LossWeights, sos: int, teacher: float = 0.0) -> JointLoss:
+    """The loss of normalised features [utterances, frames, mels] and the ids of the batch; sums per utterance, means over utterances.
+
+    `teacher`: the share of the decoder's loss that is the divergence from the batch's teacher, at positions that have one.
+    """
     states, steps = network.encode(features, batch.frames)
     ys_in, ys_out = add_sos_eos(batch.tokens, sos, sos, PADDING)
     logits, _ = network.decoder(states, steps, ys_in, batch.token_lengths + 1)
-    smoothed = LabelSmoothingLoss(logits.size(-1), PADDING, weights.smoothing)
-    attention = smoothed(logits.float(), ys_out)
+    attention = _attention_loss(logits.float(), ys_out, weights.smoothing, batch.teacher if teacher > 0 else None, teacher)
     total, ctc_terms = weights.attention * attention, []
     for weight, term in _ctc_terms(network, states, steps, batch, weights):
         total = total + weight * term
@@ -66,11 +70,31 @@ def joint_loss(network: Network, features: Tensor, batch: Batch, weights: LossWe
     return JointLoss(total, float(attention.detach()), ctc, float(accuracy))
 
 
+def _attention_loss(logits: Tensor, targets: Tensor, smoothing: float, teacher: TopK | None, share: float) -> Tensor:
+    """Logits [utterances, positions, tokens], targets [utterances, positions] padded with -1."""
+    smoothed = LabelSmoothingLoss(logits.size(-1), PADDING, smoothing)
+    if teacher is None:
+        loss: Tensor = smoothed(logits, targets)
+        return loss
+    heard = TopK(teacher.ids[:, : targets.size(1)], teacher.logs[:, : targets.size(1)])
+    taught = (heard.ids >= 0).any(-1) & (targets != PADDING)
+    divergence = teacher_divergence(logits, heard).masked_fill(~taught, 0.0).sum() / len(targets)
+    loss = share * divergence + (1.0 - share) * smoothed(logits, targets.masked_fill(~taught, PADDING))
+    untaught = targets.masked_fill(taught, PADDING)
+    return loss + smoothed(logits, untaught) if bool((untaught != PADDING).any()) else loss
+
+
 def _ctc_terms(network: Network, states: Tensor, steps: Tensor, batch: Batch, weights: LossWeights) -> list[tuple[float, Tensor]]:
-    """Weight and value of every CTC that takes part."""
+    """Weight and value of every CTC that takes part; of the source's only utterances that have a source text, as a mean over all."""
     terms = []
     if weights.source_ctc > 0 and network.source_ctc is not None:
-        terms.append((weights.source_ctc, network.source_ctc(states.float(), steps, batch.source_tokens, batch.source_lengths)))
+        with_text = batch.source_lengths > 0
+        count = int(with_text.sum())
+        if count == len(with_text):
+            terms.append((weights.source_ctc, network.source_ctc(states.float(), steps, batch.source_tokens, batch.source_lengths)))
+        elif count:
+            rows = (states[with_text].float(), steps[with_text], batch.source_tokens[with_text], batch.source_lengths[with_text])
+            terms.append((weights.source_ctc * count / len(with_text), network.source_ctc(*rows)))
     if weights.ctc > 0 and network.output_ctc is not None:
         terms.append((weights.ctc, network.output_ctc(states.float(), steps, batch.tokens, batch.token_lengths)))
     return terms

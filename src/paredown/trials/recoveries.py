@@ -73,7 +73,7 @@ def _stage(model: "Model", configuration: Configuration, place: int, start: "Rec
     from filelock import FileLock
 
     from paredown.recover.execute import Surroundings, recovery_digest, run_stage
-    from paredown.trials.teaching import batches_of
+    from paredown.trials.training_batches import batches_of
 
     digest = recovery_digest(model.digest, configuration, place)
     stage = configuration.schedule[place]

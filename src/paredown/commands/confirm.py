@@ -1,0 +1,97 @@
+"""`paredown confirm`: prove on *test* which trials of a study lose nothing worth mentioning, once."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paredown.commands.fronts import describe, read_study
+from paredown.commands.printing import add_json, console, positive_real, print_json, table
+
+if TYPE_CHECKING:
+    from paredown.data import Split
+    from paredown.search.confirmation import Confirmation, Planned, Verdict
+    from paredown.search.spec import StudySpec
+    from paredown.search.trial import Trial
+
+_COSTS = {"size": ("size MB", 1e-6, 2), "latency": ("latency ms", 1.0, 1), "energy": ("energy mJ", 1.0, 1)}
+_POINTS = {"chrf": "chrF", "bleu": "BLEU"}
+
+
+def add(subparsers: Any) -> None:
+    confirm = subparsers.add_parser("confirm", help="test on data never chosen by which trials lose no more than a margin")
+    confirm.add_argument("study", type=Path, metavar="STUDY", help="folder of the study (runs/NAME)")
+    confirm.add_argument("--margin", type=positive_real, metavar="POINTS", help="loss allowed, in the study's metric (default 1.0)")
+    confirm.add_argument("--by", choices=tuple(_COSTS), help="the cost that orders trials from mild to aggressive (default size)")
+    confirm.add_argument("--data", metavar="DATA", help="the test split (default the study's data.test)")
+    add_json(confirm)
+    confirm.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Test what the plan has left, or print what was found before: margin, order and data are fixed before the first test."""
+    from paredown.commands.telling import Telling
+    from paredown.search.confirmation import read_confirmation
+    from paredown.search.study import read_identity
+    from paredown.trials.confirming import check_asked, confirm_study, make_plan
+    from paredown.trials.study_run import split_of, studied_model
+
+    spec, trials = read_study(options.study)
+    record = read_confirmation(options.study)
+    asked = _open(options.data)
+    if record is not None:
+        check_asked(record, options.margin, options.by, asked)
+    if record is None or not record.is_done:
+        identity = read_identity(options.study)
+        model = studied_model(spec, str(identity["model"]))
+        test = asked or _open(None if record is None else record.split) or split_of(spec, "test")
+        test.references(model.task)
+        if record is None:
+            record = make_plan(spec, trials, model, test, identity, options.margin, options.by or "size")
+        with Telling() as telling:
+            record = confirm_study(spec, options.study, trials, model, test, record, telling)
+    if options.json:
+        print_json(record.to_dict())
+    else:
+        show(spec, trials, record)
+    return 0
+
+
+def _open(reference: str | None) -> "Split | None":
+    """The split of that name, by its whole path, so that a confirmation can go on from any folder."""
+    from paredown.data import PREFIX, open_data
+
+    if reference is None:
+        return None
+    return open_data(reference if reference.startswith(PREFIX) else Path(reference).absolute())
+
+
+def show(spec: "StudySpec", trials: "tuple[Trial, ...]", record: "Confirmation") -> None:
+    """A row for each trial of the plan, and what the figures mean."""
+    cost, points = _COSTS[record.by][0], _POINTS[record.metric]
+    columns = ("trial", "made of", cost, "lost on search", "lost on test", "at most", "smallest visible", "no loss", "p of a difference")
+    made_of = {trial.number: describe(trial) for trial in trials}
+    verdicts = {verdict.trial: verdict for verdict in record.verdicts}
+    rows = [(str(one.trial), made_of[one.trial], *_figures(record, one, verdicts.get(one.trial))) for one in record.order]
+    passed = [verdict.trial for verdict in record.verdicts if verdict.passed]
+    tested = record.verdicts[0] if record.verdicts else None
+    caption = (
+        f"{tested.utterances if tested else 0} utterances of {record.split}, points of {points}, against the uncompressed model; "
+        f"{len(passed)} of {len(record.order)} confirmed.\n"
+        f"No loss: the one-sided 95 % bound of the loss ('at most') lies below {record.margin:g} {points}, which was fixed beforehand; "
+        "tested in this order up to the first that fails.\n"
+        "Smallest visible: the smallest margin that a trial which loses nothing would have passed. "
+        f"p of a difference: {tested.dagger_test if tested else 'none'}; the papers' dagger stands where it is 0.05 or more."
+    )
+    result = table(f"no loss of {spec.name}", columns, rows, caption)
+    result.columns[1].justify = "left"
+    console().print(result)
+
+
+def _figures(record: "Confirmation", planned: "Planned", verdict: "Verdict | None") -> tuple[str, ...]:
+    _, scale, digits = _COSTS[record.by]
+    known = (f"{planned.cost * scale:.{digits}f}", f"{planned.search_loss:+.2f}")
+    if verdict is None:
+        return (*known, "", "", "", "not tested", "")
+    dagger = f"{verdict.dagger_p:.3f}" + (" †" if verdict.dagger_p >= 0.05 else "")
+    passed = "confirmed" if verdict.passed else "failed"
+    return (*known, f"{verdict.loss:+.2f}", f"{verdict.upper95:+.2f}", f"{verdict.smallest_visible:.2f}", passed, dagger)

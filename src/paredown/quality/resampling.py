@@ -1,0 +1,63 @@
+"""Resampled corpora: how often each utterance is drawn, and the summed statistics of what was drawn.
+
+An utterance is the unit that is drawn: words of one sentence are not independent. A test of two systems draws pairs, so that what is
+hard for both cancels.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 1000
+"""Draws behind an interval."""
+DRAWS = 10_000
+"""Draws behind a test: its rate of false alarms is then known to a fifth of a percent."""
+
+Real = NDArray[np.float64]
+Weights = NDArray[np.float32]
+
+
+@lru_cache(maxsize=4)
+def drawn(utterances: int, seed: int, draws: int) -> Weights:
+    """How often each utterance is drawn with replacement, [draws, utterances]; rows sum to `utterances`.
+
+    Stored as float32, in which counts and their sums below 2^24 are exact.
+    """
+    generator = np.random.default_rng(seed)
+    counts = np.empty((draws, utterances), dtype=np.float32)
+    for start in range(0, draws, 1000):  # 1,000 rows at a time: the indices of all of them would be gigabytes
+        stop = min(start + 1000, draws)
+        picks = generator.integers(0, utterances, (stop - start, utterances))
+        picks += np.arange(stop - start)[:, None] * utterances
+        counts[start:stop] = np.bincount(picks.ravel(), minlength=(stop - start) * utterances).reshape(-1, utterances)
+    counts.flags.writeable = False
+    return counts
+
+
+@lru_cache(maxsize=4)
+def coins(utterances: int, seed: int, draws: int) -> Weights:
+    """A fair coin for each utterance, [draws, utterances], +1 or -1."""
+    generator = np.random.default_rng(seed)
+    signs = generator.integers(0, 2, (draws, utterances), dtype=np.int8).astype(np.float32) * 2 - 1
+    signs.flags.writeable = False
+    return signs
+
+
+def weighted_sums(weights: Weights, statistics: NDArray[np.int64]) -> Real:
+    """Sums over utterances for every draw, [draws, statistics], exact.
+
+    Columns whose sums could pass 2^24 are added up in float64.
+    """
+    exact = np.abs(statistics).sum(axis=0) * np.abs(weights).max(initial=0) < 2**24
+    result = np.empty((len(weights), statistics.shape[1]))
+    result[:, exact] = weights @ statistics[:, exact].astype(np.float32)
+    if not exact.all():
+        result[:, ~exact] = weights.astype(np.float64) @ statistics[:, ~exact].astype(np.float64)
+    return result
+
+
+def percentile_interval(draws: Real) -> tuple[float, float]:
+    """The middle 95 % of the resampled values."""
+    low, high = np.percentile(draws, (2.5, 97.5))
+    return float(low), float(high)
