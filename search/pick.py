@@ -8,27 +8,40 @@ from numpy.typing import NDArray
 
 from paredown.errors import BadInput
 from paredown.search.budget import Budget, violations
+from paredown.search.confirmation import By, Confirmation, pick_confirmed
 from paredown.search.front import make_front, non_dominated
 from paredown.search.objective import Objective, losses, read_values
 from paredown.search.trial import Trial
 from paredown.search.units import format_value
 
-PICK_RULES = ("knee", "smallest", "fastest", "frugal", "best")
+PICK_RULES = ("knee", "smallest", "fastest", "frugal", "best", "lossless")
 # The start of the objective's name.
 _DRIVEN_BY = {"smallest": "size_bytes", "fastest": "latency_ms@", "frugal": "energy_mj@", "best": "quality"}
 
 
-def pick_trial(rule: str, trials: Sequence[Trial], objectives: Sequence[Objective], budgets: Sequence[Budget] = ()) -> Trial:
+def pick_trial(
+    rule: str,
+    trials: Sequence[Trial],
+    objectives: Sequence[Objective],
+    budgets: Sequence[Budget] = (),
+    record: Confirmation | None = None,
+    by: By | None = None,
+) -> Trial:
     """The trial a rule picks from the front of those that keep the budgets.
 
     "knee": nearest to the ideal point; "smallest": fewest bytes; "fastest": least latency, on the first target; "frugal": least
-    energy; "best": highest quality. Among equals the better quality decides, then the lower number.
+    energy; "best": highest quality; "lossless": smallest of those that `record` confirms on *test* (`by`: fastest or frugalest instead,
+    None as it was confirmed). Among equals the better quality decides, then the lower number.
     Raises BadInput on an unknown rule, a rule whose objective the study does not have, a study without a complete trial, and
-    where no trial keeps the budgets (naming the nearest one and by how much it misses).
+    where no trial keeps the budgets (naming the nearest one and by how much it misses), or none of those is confirmed.
     """
     if rule not in PICK_RULES:
         near = get_close_matches(rule, PICK_RULES, n=1)
         raise BadInput(f"a pick is one of {', '.join(PICK_RULES)}; got {rule!r}" + (f"; did you mean {near[0]}?" if near else ""))
+    if rule == "lossless":
+        return pick_confirmed(record, trials, objectives, budgets, by)
+    if by is not None:
+        raise BadInput(f"an order by {by} goes with the pick lossless, got the pick {rule}")
     feasible = [point for point in make_front(trials, objectives, budgets) if point.feasible]
     if not feasible:
         raise BadInput(_nearest_miss(trials, budgets))

@@ -1,20 +1,35 @@
 """`paredown confirm` on a tiny model: tested once, in the order that was fixed, and never otherwise; a killed one goes on."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from paredown.cli import main
+from paredown.data import load_split
+from paredown.models import load_model
 from paredown.quality.judgement import NonInferiority
 from paredown.search.confirmation import FILE, read_confirmation
 from paredown.search.lock import StudyLock
+from paredown.search.loop import run_study
+from paredown.search.outcome import Outcome
+from paredown.search.study import Study
+from paredown.search.study_file import parse_spec
+from paredown.search.trial import Candidate
+from paredown.space.axes.base import SearchSpace
+from paredown.space.axes.layers import LayersAxis
+from paredown.space.configuration import Configuration
 from paredown.trials import confirming
 from paredown.trials.decoding import Decoder
+from paredown.trials.evaluation import uncompressed
+from paredown.trials.space import uniform_bits
 from tests.commands.tiny import write_split, write_study
+from tests.search.toy import outcome
 
 Texts = tuple[str, ...]
+BITS = (8, 6, 4, 3)
 
 
 @pytest.fixture(autouse=True)
@@ -22,15 +37,31 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("PAREDOWN_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place with a tiny model, its splits, and a study of it with made-up figures on search: fewer bits lose more."""
+    place = tmp_path_factory.mktemp("made")
+    study, test = write_study(place), write_split(place / "test", utterances=3)
+    spec = parse_spec(study.read_text().replace('analysis = "', f'test = "{test}", analysis = "').replace("trials = 9", "trials = 5"))
+    model = load_model(place / "model")
+    given = [Candidate("uncompressed", uncompressed(model))]
+    given += [Candidate(f"uniform {bits} bits", uniform_bits(model.inventory(), bits, given[0].configuration.decode)) for bits in BITS]
+    identity = {"model": model.digest, "search split": load_split(place / "search").digest}
+
+    def evaluate(configuration: Configuration, number: int) -> Outcome:
+        bits = BITS[number - 1] if number else 32
+        return outcome(-number / 10, 10.0 + bits, 1000.0 * bits)
+
+    space = SearchSpace([LayersAxis("decoder", 4, (2, 1), 2, 4)])
+    with Study.open(place / "runs", spec, space, spec.objective_list, (), identity) as opened:
+        run_study(opened, evaluate, given)
+    return place
+
+
 @pytest.fixture
-def folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    """A study that ran, with a test split."""
-    study = write_study(tmp_path)
-    test = write_split(tmp_path / "test", utterances=3)
-    study.write_text(study.read_text().replace('analysis = "', f'test = "{test}", analysis = "').replace("trials = 9", "trials = 7"))
-    assert main(["run", str(study), "-o", str(tmp_path / "runs")]) == 0
-    capsys.readouterr()
-    return tmp_path / "runs"
+def folder(made: Path, tmp_path: Path) -> Path:
+    """The study, for one test."""
+    return shutil.copytree(made / "runs", tmp_path / "runs")
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> Any:
@@ -66,8 +97,7 @@ def test_all_is_real_once(folder: Path, capsys: pytest.CaptureFixture[str], monk
     first = printed(capsys)
     assert first["done"]
     costs = [planned["cost"] for planned in first["order"]]
-    assert costs == sorted(costs, reverse=True)
-    assert costs
+    assert costs == [8000.0, 6000.0, 4000.0, 3000.0]
     for planned, verdict in zip(first["order"], first["verdicts"], strict=False):
         assert (verdict["trial"], verdict["digest"], verdict["margin"]) == (planned["trial"], planned["digest"], 90.0)
         assert verdict["utterances"] == 3
@@ -132,9 +162,9 @@ def test_a_confirmation_that_was_killed_goes_on_where_it_was(
     assert len(decoded) == len(half.order)  # all but the first, and the uncompressed model
 
 
-def test_what_was_fixed_beforehand_stays(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_fixed_beforehand_stays(folder: Path, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = write_split(tmp_path / "other", utterances=2)
-    assert "other data than trials were chosen on" in refused(confirm(folder, "--data", str(tmp_path / "search")), capsys)
+    assert "other data than trials were chosen on" in refused(confirm(folder, "--data", str(made / "search")), capsys)
     assert "a figure must be above zero, got '0'" in refused(["confirm", str(folder), "--margin", "0"], capsys)
     assert "an order by energy needs the objective energy_mj" in refused(confirm(folder, "--by", "energy"), capsys)
     assert not (folder / FILE).exists()
@@ -146,11 +176,22 @@ def test_what_was_fixed_beforehand_stays(folder: Path, tmp_path: Path, capsys: p
     fixed = "is fixed before the first test: this study was confirmed with"
     assert f"--margin {fixed} 90.0, got 91.0" in refused(["confirm", str(folder), "--margin", "91"], capsys)
     assert f"--by {fixed} size, got latency" in refused(["confirm", str(folder), "--by", "latency"], capsys)
-    assert f"--data {fixed} {tmp_path / 'test'}, got {other}" in refused(["confirm", str(folder), "--data", str(other)], capsys)
+    assert f"--data {fixed} {made / 'test'}, got {other}" in refused(["confirm", str(folder), "--data", str(other)], capsys)
 
 
-def test_a_study_without_a_test_split_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study = write_study(tmp_path)
-    assert main(["run", str(study), "-o", str(tmp_path / "runs"), "--trials", "2"]) == 0
-    assert "needs data.test: a manifest or a folder" in refused(["confirm", str(tmp_path / "runs")], capsys)
+def test_a_study_without_a_test_split_says_what_is_missing(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (folder / "study.toml").read_text().splitlines(keepends=True)
+    (folder / "study.toml").write_text("".join(line for line in text if not line.startswith("test = ")))
+    assert "needs data.test: a manifest or a folder" in refused(["confirm", str(folder)], capsys)
     assert "study.db" in refused(["confirm", str(tmp_path / "nowhere")], capsys)
+
+
+def test_another_model_or_another_trial_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confirming, "non_inferiority", Judge(passes=99))
+    assert main(confirm(folder)) == 0
+    record = json.loads((folder / FILE).read_text())
+    record |= {"verdicts": [], "order": [{**record["order"][0], "digest": "0" * 64}]}
+    (folder / FILE).write_text(json.dumps(record))
+    assert "the plan names trial 1 as 000000000000, which is not the trial of this study" in refused(["confirm", str(folder)], capsys)

@@ -76,3 +76,31 @@ def test_what_cannot_be_quantized_is_named() -> None:
     for value in (np.nan, np.inf, -np.inf):
         with pytest.raises(ValueError, match="must be finite"):
             quantize(np.array([[1.0, value]], np.float32), 4)
+
+
+def test_given_scales_are_taken_and_clip() -> None:
+    weight = np.array([[-3.0, -0.5, 0.5, 1.5], [0.0, 0.0, 9.0, 1.0]], np.float32)
+    found = quantize(weight, 3, scales=np.array([0.5, 2.0], np.float32))
+    assert found.codes.tolist() == [[-3, -1, 1, 3], [0, 0, 3, 0]]
+    assert found.scales.tolist() == [0.5, 2.0]
+    assert quantize(weight, 3, "tensor", scales=np.array([1.0], np.float32)).codes.tolist() == [[-3, 0, 0, 2], [0, 0, 3, 1]]
+    mask = weight != 9.0
+    assert quantize(weight, 3, mask=mask, scales=np.array([0.5, 2.0], np.float32)).codes[1].tolist() == [0, 0, 0, 0]
+
+
+@given(WEIGHTS, st.integers(2, 8), st.sampled_from(["channel", "tensor"]))
+@settings(deadline=None, max_examples=50)
+def test_its_own_scales_give_the_same_again(weight: np.ndarray, bits: int, granularity: str) -> None:
+    found = quantize(weight, bits, granularity)
+    again = quantize(weight, bits, granularity, scales=found.scales)
+    assert np.array_equal(found.codes, again.codes)
+    assert np.array_equal(found.scales, again.scales)
+
+
+@pytest.mark.parametrize(
+    ("scales", "rule"),
+    [([1.0], r"scales must be \[2\], got \[1\]"), ([1.0, 0.0], "above 0, got 0"), ([1.0, np.inf], "must be finite")],
+)
+def test_scales_that_do_not_fit_are_refused(scales: list[float], rule: str) -> None:
+    with pytest.raises(ValueError, match=rule):
+        quantize(np.ones((2, 3), np.float32), 4, scales=np.array(scales, np.float32))

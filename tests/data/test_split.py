@@ -104,3 +104,17 @@ def test_a_missing_translation_is_named_when_it_is_needed(tmp_path: Path) -> Non
     split = load_split(write_jsonl(tmp_path, [{"id": "u1", "audio": "a.wav", "text": "hello"}]))
     with pytest.raises(BadInput, match="u1 has no translation"):
         split.references("st")
+
+
+def test_unlabelled_audio_is_taken_only_where_it_is_enough(tmp_path: Path) -> None:
+    manifest = write_jsonl(tmp_path, [ROW, {"id": "u2", "audio": "a.wav"}])
+    split = load_split(manifest, labelled=False)
+    assert [(utterance.id, utterance.text, utterance.translation) for utterance in split.utterances] == [
+        ("u1", "hello", "hallo"),
+        ("u2", None, None),
+    ]
+    (tmp_path / "wav.scp").write_text("u3 a.wav\n")
+    manifest.unlink()
+    assert load_split(tmp_path, labelled=False).utterances[0].text is None
+    with pytest.raises(BadInput, match="u3 has neither"):
+        load_split(tmp_path)

@@ -1,6 +1,6 @@
 """Alignments against all alignments there are."""
 
-from functools import lru_cache
+from functools import cache
 
 from hypothesis import given
 from hypothesis import strategies as some
@@ -11,7 +11,7 @@ WORDS = some.lists(some.sampled_from("abc"), max_size=6)
 COSTS = {"correct": 0, "substituted": SUBSTITUTION, "inserted": INSERTION, "deleted": DELETION}
 
 
-@lru_cache(maxsize=None)
+@cache
 def least(reference: tuple[str, ...], hypothesis: tuple[str, ...]) -> int:
     """The cheapest alignment, by trying all first steps."""
     if not reference or not hypothesis:

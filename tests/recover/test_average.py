@@ -36,3 +36,21 @@ def test_average_is_a_copy() -> None:
 def test_impossible_decay_is_refused() -> None:
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\), got 1\.0"):
         Average(torch.nn.Linear(1, 1), decay=1.0)
+
+
+def test_without_decay_the_average_is_the_network_itself() -> None:
+    network = torch.nn.BatchNorm1d(2)
+    average = Average(network, decay=0.0)
+    torch.nn.init.constant_(network.weight, 3.0)
+    average.update(network, 0)
+    assert average.state["weight"].tolist() == [3.0, 3.0]
+    assert average.state["weight"].data_ptr() == network.weight.data_ptr()
+
+
+def test_names_restrict_the_average_and_it_is_handed_over() -> None:
+    network = torch.nn.Linear(2, 2)
+    average = Average(network, decay=0.5, names=["bias"])
+    assert set(average.state) == {"bias"}
+    average.state["bias"].fill_(7.0)
+    average.hand_over(network)
+    assert network.bias.tolist() == [7.0, 7.0]

@@ -1,5 +1,6 @@
 """The joint loss against ESPnet's own model (ASR) and against its pieces (ST)."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from espnet.nets.pytorch_backend.transformer.label_smoothing_loss import LabelSm
 from espnet2.asr.espnet_model import ESPnetASRModel
 
 from paredown.models.network import Network, build_network
+from paredown.recover.divergence import teacher_divergence
 from paredown.recover.loss import JointLoss, LossWeights, joint_loss, read_weights
+from paredown.recover.top_k import TopK
 from tests.models.checkpoints import TOKENS, asr_config, st_config
 from tests.recover.streams import make_batch
 
@@ -78,3 +81,56 @@ def test_weights_of_an_st_config_with_both_ctcs() -> None:
 def test_impossible_weights_are_refused() -> None:
     with pytest.raises(ValueError, match="loss weights must be at least 0"):
         LossWeights(-0.1, 0.5, 0.0, 0.1)
+
+
+def _teacher_of(rows: int, positions: int) -> TopK:
+    logits = torch.randn(rows, positions, len(TOKENS), generator=torch.Generator().manual_seed(3))
+    logs, ids = logits.log_softmax(-1).topk(3)
+    return TopK(ids, logs)
+
+
+def _pieces(network: Network) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, TopK]:
+    """States, their lengths, the decoder's logits, its targets, and a teacher that knows nothing of the second utterance."""
+    batch = make_batch(1)
+    states, steps, _ = network.encoder(batch.features, batch.frames)
+    ys_in, ys_out = add_sos_eos(batch.tokens, SOS, SOS, -1)
+    logits, _ = network.decoder(states, steps, ys_in, batch.token_lengths + 1)
+    teacher = _teacher_of(*ys_out.shape)
+    teacher.ids[1] = -1
+    teacher.ids[ys_out == -1] = -1
+    return states, steps, logits, ys_out, teacher
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_a_share_of_the_decoders_loss_follows_the_teacher_where_there_is_one(share: float) -> None:
+    torch.manual_seed(0)
+    network, batch = build_network(st_config()).eval(), make_batch(1)
+    _, _, logits, ys_out, teacher = _pieces(network)
+    expected, smoothing = 0.0, LabelSmoothingLoss(len(TOKENS), -1, 0.1)
+    for row in range(len(ys_out)):
+        for position in range(ys_out.size(1)):
+            if ys_out[row, position] == -1:
+                continue
+            at = (slice(row, row + 1), slice(position, position + 1))
+            reference = float(smoothing(logits[at].contiguous(), ys_out[at].contiguous()).detach())
+            divergence = float(teacher_divergence(logits[at], TopK(teacher.ids[at], teacher.logs[at])).detach())
+            expected += reference if row == 1 else share * divergence + (1 - share) * reference
+    weights = LossWeights(1.0, 0.0, 0.0, 0.1)
+    found = joint_loss(network, batch.features, replace(batch, teacher=teacher), weights, SOS, share)
+    assert found.attention == pytest.approx(expected / len(ys_out), rel=1e-4)
+    plain = joint_loss(network, batch.features, batch, weights, SOS, share)
+    assert plain.attention == joint_loss(network, batch.features, replace(batch, teacher=teacher), weights, SOS).attention
+
+
+def test_utterances_without_source_text_leave_the_source_ctc() -> None:
+    torch.manual_seed(0)
+    network, batch = build_network(st_config()).eval(), make_batch(1)
+    states, steps, _, _, _ = _pieces(network)
+    lengths, weights = batch.source_lengths.clone(), LossWeights(0.0, 0.0, 1.0, 0.0)
+    lengths[1] = 0
+    logs = network.ctc.ctc_lo(states).log_softmax(-1).transpose(0, 1)
+    each = torch.nn.functional.ctc_loss(logs, batch.source_tokens.clamp(min=0), steps, batch.source_lengths, reduction="none")
+    found = joint_loss(network, batch.features, replace(batch, source_lengths=lengths), weights, SOS)
+    assert found.ctc == pytest.approx(float((each[0] + each[2]).detach()) / 3, **TOLERANCE)
+    nothing = joint_loss(network, batch.features, replace(batch, source_lengths=torch.zeros_like(lengths)), weights, SOS)
+    assert nothing.ctc == 0.0

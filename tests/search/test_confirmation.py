@@ -19,6 +19,7 @@ from paredown.search.confirmation import (
     read_confirmation,
     write_confirmation,
 )
+from paredown.search.pick import pick_trial
 from paredown.space.configuration import Configuration, Decode
 from tests.search.toy import toy_spec, trial
 
@@ -123,6 +124,11 @@ def test_lossless_is_the_smallest_or_fastest_that_passed() -> None:
     assert pick_confirmed(record, TRIALS, OBJECTIVES, [make_budget("latency@cpu", "95 ms")]).number == 1
     assert pick_confirmed(record_of(True, True, False, by="latency"), TRIALS, OBJECTIVES).number == 1
     assert pick_confirmed(record_of(True, True, False, by="latency"), TRIALS, OBJECTIVES, by="size").number == 1
+    assert pick_trial("lossless", TRIALS, OBJECTIVES, record=record, by="latency").number == 1
+    with pytest.raises(BadInput, match="an order by latency goes with the pick lossless, got the pick smallest"):
+        pick_trial("smallest", TRIALS, OBJECTIVES, record=record, by="latency")
+    with pytest.raises(BadInput, match="run paredown confirm STUDY"):
+        pick_trial("lossless", TRIALS, OBJECTIVES)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from paredown.commands.recovering import (
     add_recovery,
     check_recovery,
     open_training,
-    study_training,
     trained_weights,
     with_gap,
     with_recovery,
@@ -127,6 +126,7 @@ def run_export(options: argparse.Namespace) -> int:
     from paredown.commands.telling import Telling
     from paredown.search.pick import pick_trial
     from paredown.search.study import read_identity
+    from paredown.trials.recovering import kept_training
     from paredown.trials.study_run import split_of, studied_model, target_of
 
     spec, trials = read_study(options.study)
@@ -140,9 +140,11 @@ def run_export(options: argparse.Namespace) -> int:
     figures = {name: figure.to_dict() for name, figure in (trial.outcome.measurements if trial.outcome else ())}
     about = {"study": spec.name, "trial": trial.number, "label": trial.label, "target": target_of(identity)}
     split = split_of(spec, "analysis") if trial.configuration.is_calibrated else None
+    training = kept_training(spec, model.task) if trial.configuration.is_recovered else None
     with Telling() as tell:
-        recovered = trained_weights(model, trial.configuration, study_training(spec.data.train, spec.data.other), tell)
+        recovered = trained_weights(model, trial.configuration, training, tell)
     prepared = prepare(model, trial.configuration, split, "the trial says what computes each layer", recovered)
+    prepared = with_gap(model, prepared, recovered, split_of(spec, "analysis") if recovered else None)
     return _write(model, prepared, options, {**about, "measurements": figures})
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from paredown.commands.printing import positive, real
@@ -102,13 +101,3 @@ def with_gap(model: "Model", prepared: "Prepared", recovered: "Recovered | None"
     if told.get("kind") in ("lora", "qlora") and split is not None and prepared.compressed.configuration.bits:
         gap = requantization_gap(model, prepared.compressed, recovered, split)
     return replace(prepared, recovered=told, gap=gap)
-
-
-def study_training(folder: str | None, other: str | None) -> "TrainingData | None":
-    """The training data of a study file, None where it names none or it is gone: what was trained lies in the cache."""
-    from paredown.data import load_split
-    from paredown.recover.training_data import TrainingData
-
-    if folder is None or not Path(folder).exists():
-        return None
-    return TrainingData(load_split(folder, labelled=False), None if other is None else load_split(other, labelled=False))

@@ -6,7 +6,6 @@ from unicodedata import name
 
 METRICS = ("bleu", "chrf", "chrf++", "ter", "wer", "cer")
 LOWER_IS_BETTER = ("ter", "wer", "cer")
-OF_WORDS = ("chrf++", "ter", "wer")
 MARGINS = {"bleu": 1.0, "chrf": 1.0, "chrf++": 1.0, "wer": 0.3}
 """Points of the metric that may be lost where nothing else is said (errata, "Judging no loss"; WER in percent of reference words)."""
 
@@ -71,6 +70,16 @@ def language_of(references: Sequence[str]) -> str | None:
         counts["ja"] += counts.pop("zh", 0)
     language, found = max(counts.items(), key=lambda item: item[1], default=("", 0))
     return language if found * 2 > letters else None
+
+
+def counts_words_of(metric: str, tokenizer: str) -> bool:
+    """Whether a metric can count in text for which this is the tokenizer: words are what white space separates in chrF++ and WER.
+
+    TER cuts Chinese and Japanese into characters itself, and no other unspaced script.
+    """
+    if tokenizer in SPACED_TOKENIZERS:
+        return True
+    return metric not in ("chrf++", "wer") and (metric != "ter" or tokenizer in ("zh", "ja-mecab"))
 
 
 def found_tokenizer(references: Sequence[str]) -> str:

@@ -12,16 +12,19 @@ _RATES = ("dropout_rate", "layer_drop_rate", "stochastic_depth_rate")  # of ESPn
 def borrowed(network: torch.nn.Module) -> Iterator[None]:
     """On leaving, the network has its own modules again (not the faster forms), in the modes they were in, and their memory layout."""
     children = [(module, dict(module._modules), module.training) for module in network.modules()]
+    strides = [(parameter, parameter.stride()) for parameter in network.parameters()]
     try:
         yield
     finally:
         for module, modules, training in children:
             module._modules = modules
             module.training = training
-        for parameter in network.parameters():
-            if not parameter.is_contiguous():
-                parameter.data = parameter.data.contiguous()
+        for parameter, stride in strides:
             parameter.grad = None
+            if parameter.stride() != stride:
+                parameter.data = torch.empty_strided(parameter.shape, stride, dtype=parameter.dtype, device=parameter.device).copy_(
+                    parameter.data
+                )
 
 
 @contextmanager

@@ -6,16 +6,17 @@ each of them taken a whole number of times, so that little data can be oversampl
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from paredown.data.split import Split, Utterance
+from paredown.data.split import Utterance
 from paredown.errors import BadInput
 from paredown.models.model import Model
 from paredown.recover.spelling import Spell, output_speller, source_speller
-from paredown.recover.training_data import SplitFacts, TrainingData
+from paredown.recover.training_data import TrainingData
 from paredown.space.training import Mixture
 
 Origin = Literal["reference", "distilled", "other"]
@@ -51,17 +52,14 @@ def gather_items(
     if mixture.distilled and hypotheses is None:
         raise ValueError("a mixture with distilled targets needs the teacher's hypotheses, got none")
     items: list[Item] = []
-    speller = _Speller.of(model)
-    references = tuple(speller.references(data.train, data.train_facts, "reference", mixture.references or 1))
     if mixture.references:
-        items += references
+        items += _taken(_references(model, data, "reference"), mixture.references)
     if mixture.distilled and hypotheses is not None:
-        known = {item.utterance: item.tokens for item in references} if mixture.references else {}
-        items += _distilled(data, speller, hypotheses, known, nbest, mixture.distilled)
+        items += _distilled(data, _Speller.of(model), hypotheses, {item.utterance: item.tokens for item in items}, nbest, mixture.distilled)
     if mixture.out_of_domain:
-        if data.other is None or data.other_facts is None:
+        if data.other is None:
             raise BadInput(f"a mixture with out-of-domain data needs such data, got {mixture.out_of_domain} times none")
-        items += speller.references(data.other, data.other_facts, "other", mixture.out_of_domain)
+        items += _taken(_references(model, data, "other"), mixture.out_of_domain)
     if not items:
         wanted = "translation" if model.task == "st" else "text"
         raise BadInput(f"training needs targets: no utterance of {data.train.name} has a {wanted}, and no teacher's hypothesis was taken")
@@ -72,24 +70,34 @@ def gather_items(
 class _Speller:
     """Texts of utterances as ids."""
 
-    task: str
     spell: Spell
     spell_source: Spell | None
 
     @classmethod
     def of(cls, model: Model) -> "_Speller":
-        return cls(model.task, output_speller(model), source_speller(model))
+        return cls(output_speller(model), source_speller(model))
 
     def source(self, utterance: Utterance) -> tuple[int, ...]:
         return () if self.spell_source is None or utterance.text is None else self.spell_source(utterance.text)
 
-    def references(self, split: Split, facts: SplitFacts, origin: Origin, times: int) -> Iterator[Item]:
-        """An item for each utterance with a reference that is not empty."""
-        for utterance, seconds in zip(split.utterances, facts.seconds.tolist(), strict=True):
-            line = utterance.translation if self.task == "st" else utterance.text
-            tokens = () if line is None else self.spell(line)
-            if tokens:
-                yield Item(utterance.id, utterance.audio, seconds, origin, tokens, self.source(utterance), times)
+
+@lru_cache(maxsize=4)
+def _references(model: Model, data: TrainingData, origin: Origin) -> tuple[Item, ...]:
+    """An item for each utterance with a reference that is not empty; kept, for spelling takes a second and a study trains often."""
+    split, facts = (data.train, data.train_facts) if origin == "reference" else (data.other, data.other_facts)
+    assert split is not None
+    assert facts is not None
+    speller, items = _Speller.of(model), []
+    for utterance, seconds in zip(split.utterances, facts.seconds.tolist(), strict=True):
+        line = utterance.translation if model.task == "st" else utterance.text
+        tokens = () if line is None else speller.spell(line)
+        if tokens:
+            items.append(Item(utterance.id, utterance.audio, seconds, origin, tokens, speller.source(utterance)))
+    return tuple(items)
+
+
+def _taken(items: Iterable[Item], times: int) -> Iterator[Item]:
+    return (item if item.times == times else replace(item, times=times) for item in items)
 
 
 def _distilled(

@@ -35,10 +35,11 @@ class Nf4Linear(Linear4bit):  # type: ignore[misc]
 
     def dequantized(self) -> Tensor:
         """The weight [out, in] in float32 that the codes stand for."""
+        count = self.out_features * self.in_features
         state = copy.copy(self.weight.quant_state)
-        state.shape = torch.Size((1, self.out_features * self.in_features))
+        state.shape = torch.Size((1, count + count % 2))  # an odd count would call for a compiler
         flat: Tensor = dequantize_4bit(self.weight.data, state)
-        return flat.reshape(self.out_features, self.in_features)
+        return flat.reshape(-1)[:count].view(self.out_features, self.in_features)
 
     def stored_bytes(self) -> int:
         """Bytes of the weight as bitsandbytes saves it: codes, both levels of scales, tables and description."""

@@ -6,13 +6,13 @@ train), so that a bundle made of the trained parameters needs nothing else. Zero
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from paredown.models.network import Network
@@ -28,6 +28,9 @@ from paredown.recover.semi_orthogonal import SemiOrthogonal, constrained_factors
 from paredown.recover.trainer import BatchSource, StepHook, TrainSettings, train
 from paredown.recover.zeros import Zeros
 from paredown.space.training import Training
+
+if TYPE_CHECKING:
+    from paredown.recover.adapters import AdapterReport
 
 ABOUT = "stage.json"
 
@@ -55,13 +58,13 @@ class StageResult:
     seconds: float
     curve: tuple[LossPoint, ...] = ()
     steps: Mapping[str, Tensor] = field(default_factory=dict)
-    adapters: Any = None
+    adapters: "AdapterReport | None" = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it; the step sizes are left out."""
         told = {"kind": self.kind, "steps_done": self.steps_done, "seconds": round(self.seconds, 1)}
         told["curve"] = [point._asdict() for point in self.curve]
-        return told if self.adapters is None else {**told, "adapters": asdict(self.adapters)}
+        return told if self.adapters is None else {**told, "adapters": self.adapters.to_dict()}
 
 
 def train_stage(
@@ -94,9 +97,7 @@ def train_stage(
         if not stage.dropout:
             around.enter_context(without_dropout(network))
         if stage.kind in ("lora", "qlora"):
-            result = _train_adapters(network, stage, batches, settings, folder, resume)
-            Zeros(network, masks or {})
-            return result
+            return _train_adapters(network, stage, partial(_train_borrowed, batches, settings, folder, resume), masks)
         around.enter_context(borrowed(network))
         network.requires_grad_(True)
         around.enter_context(zeros.in_gradients())
@@ -163,25 +164,26 @@ def _constraint(network: Network, pattern: str | None, zeros: Zeros) -> StepHook
     return before_step
 
 
+def _train_borrowed(batches: BatchSource, settings: TrainSettings, folder: Path, resume: bool, network: Network) -> Run:
+    """What requires gradients trains; the network has its own modules again afterwards."""
+    with borrowed(network):
+        run = train(network, batches, settings, folder, resume=resume)
+        run.average.hand_over(network)
+        return run
+
+
 def _train_adapters(
-    network: Network, stage: Training, batches: BatchSource, settings: TrainSettings, folder: Path, resume: bool
+    network: Network, stage: Training, train_borrowed: Callable[[Network], Run], masks: Mapping[str, Tensor] | None
 ) -> StageResult:
     """Adapters beside the frozen weights, merged into them at the end."""
     from paredown.recover.adapters import train_adapters
 
-    runs = []
-
-    def train_parameters(adapted: torch.nn.Module) -> None:
-        assert isinstance(adapted, Network)
-        with borrowed(adapted):
-            run = train(adapted, batches, settings, folder, resume=resume)
-            run.average.hand_over(adapted)
-            runs.append(run)
-
-    report = train_adapters(network, stage, train_parameters)
+    runs: list[Run] = []
+    report = train_adapters(network, stage, lambda adapted: runs.append(train_borrowed(adapted)), masks=masks)
+    network.train(network.training)  # merged layers are new ones
     return _result(stage, runs[0], {}, report)
 
 
-def _result(stage: Training, run: Run, learned: Mapping[str, LearnedSteps], adapters: Any = None) -> StageResult:
+def _result(stage: Training, run: Run, learned: Mapping[str, LearnedSteps], adapters: "AdapterReport | None" = None) -> StageResult:
     steps = {path: layer.steps().cpu() for path, layer in learned.items()}
     return StageResult(stage.kind, run.step, run.seconds, tuple(run.curve), steps, adapters)

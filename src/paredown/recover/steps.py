@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-_CLIPS = 12  # from the step that reaches the largest weight down to a fifth of it, in equal ratios
+_CLIPS = 24  # from the step that reaches the largest weight down to a fifth of it, in equal ratios
 _LEAST_CLIP = 0.2
 _SWEEPS = 4
 
@@ -12,7 +12,7 @@ _SWEEPS = 4
 def find_steps(weight: Tensor, bits: int, granularity: str = "channel") -> Tensor:
     """Float32 steps [channels], or [1] for the tensor, of a weight [channels, ...]; 1 where all weights are 0.
 
-    The best of 12 clips, then codes and steps in turn: the least-squares step of the codes, the nearest codes of the step. Raises
+    The best of 24 clips, then codes and steps in turn: the least-squares step of the codes, the nearest codes of the step. Raises
     ValueError for a weight that is not finite.
     """
     top = 2 ** (bits - 1) - 1

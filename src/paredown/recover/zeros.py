@@ -20,7 +20,7 @@ class Zeros:
                 raise ValueError(f"masks must name parameters of the network, got {name!r}")
             if mask.numel() != parameters[name].numel():
                 raise ValueError(f"the mask of {name} must be {list(parameters[name].shape)}, got {list(mask.shape)}")
-        self._parameters = [parameters[name] for name in masks]
+        self._parameters: list[Tensor] = [parameters[name] for name in masks]
         self._kept = [mask.to(p.device, p.dtype).reshape(p.shape) for p, mask in zip(self._parameters, masks.values(), strict=True)]
         self.apply()
 
@@ -28,13 +28,14 @@ class Zeros:
     def apply(self, step: int = 0) -> None:
         """Zeros where the masks say so; to be called after each step."""
         del step
-        if self._parameters:
-            torch._foreach_mul_(self._parameters, self._kept)  # pyright: ignore[reportPrivateImportUsage]
+        for parameter, kept in zip(self._parameters, self._kept, strict=True):
+            parameter.mul_(kept)
 
     @contextmanager
     def in_gradients(self) -> Iterator[None]:
         """Inside, pruned weights have gradients of zero."""
-        handles = [p.register_hook(kept.mul) for p, kept in zip(self._parameters, self._kept, strict=True) if p.requires_grad]
+        pairs = zip(self._parameters, self._kept, strict=True)
+        handles = [p.register_hook(kept.mul) for p, kept in pairs if p.requires_grad]  # type: ignore[no-untyped-call]
         try:
             yield
         finally:
