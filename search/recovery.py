@@ -70,7 +70,7 @@ class Recovering:
         if same is not None:
             recovered = replace(configuration, schedule=same.configuration.schedule)
         else:
-            recovered = _longer(self._started(configuration, trained), self._stage(0))
+            recovered = _longer(self._started(configuration, trained), self.stage(0))
         return Candidate(candidate.label, recovered, candidate.knobs)
 
     def _same(self, configuration: Configuration, trained: Sequence[Trial]) -> Trial | None:
@@ -93,7 +93,8 @@ class Recovering:
             return configuration
         return replace(configuration, schedule=(f"recovered:{self.key(nearest.configuration)}", *configuration.schedule))
 
-    def _stage(self, rung: int) -> Training:
+    def stage(self, rung: int) -> Training:
+        """The training that leads to this rung from the one before."""
         return self.section.training(rung, self.data, self.other)
 
     def promotions(self, trials: Sequence[Trial], objectives: Sequence[Objective], budgets: Sequence[Budget]) -> tuple[Candidate, ...]:
@@ -114,7 +115,7 @@ class Recovering:
         )
 
     def _promoted(self, trial: Trial, rung: int) -> Configuration:
-        return _longer(trial.configuration, self._stage(rung + 1))
+        return _longer(trial.configuration, self.stage(rung + 1))
 
     def _contestant(self, trial: Trial, tried: set[str], objectives: Sequence[Objective], budgets: Sequence[Budget]) -> Contestant:
         assert trial.outcome is not None

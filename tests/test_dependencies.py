@@ -19,7 +19,7 @@ ALLOWED = {
     "data": set(),
     "models": {"space", "data"},
     "compress": {"space", "models"},
-    "recover": {"models"},
+    "recover": {"models", "data", "space", "compress", "runtime"},
     "analysis": {"space", "models", "compress"},
     "bundle": {"space", "models", "compress", "runtime"},
     "bundled": set(),

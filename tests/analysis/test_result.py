@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from paredown.analysis.cache import AnalysisCache, cache_folder
+from paredown.analysis.cache import AnalysisCache
 from paredown.analysis.layer_order import LayerOrder
 from paredown.analysis.result import Analysis
 from paredown.errors import BadInput
+from paredown.user_cache import cache_folder
 
 
 def analysis() -> Analysis:

@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 
 from paredown.quality.judgement import judge, loss_of
 from paredown.quality.mapsswe import Segment, segments_of, tested
+from paredown.quality.metrics import sign
 from paredown.quality.pairs import Pairs
-from paredown.quality.significance import ALPHA, bootstrap_pairs, randomize_pairs
+from paredown.quality.resampling import drawn
+from paredown.quality.significance import ALPHA, bootstrap_pairs, randomized
 
 Tests = dict[str, Callable[[Pairs, int], float]]
 P_VALUES: Tests = {
     "paired bootstrap": lambda pairs, draws: bootstrap_pairs(pairs, draws=draws).p_value,
-    "approximate randomization": lambda pairs, draws: randomize_pairs(pairs, draws=draws).p_value,
+    "approximate randomization": lambda pairs, draws: randomized(pairs, draws=draws)[0],
 }
 
 
@@ -52,7 +54,18 @@ def _exchanged(segment: Segment) -> Segment:
     return Segment(segment.words, segment.second, segment.first)
 
 
-def wrongly_passed(pairs: Pairs, trials: int, draws: int, seed: int = 0, utterances: int | None = None) -> float:
+def percentile_bound(pairs: Pairs, draws: int) -> float:
+    """The plain one-sided 95 % bound of the loss: the percentile of the resampled losses. For comparison; see `judgement.py`."""
+    losses = -sign(pairs.metric) * pairs.drawn_effects(drawn(len(pairs), 0, draws))
+    return float(np.quantile(losses, 0.95))
+
+
+def bootstrap_t_bound(pairs: Pairs, draws: int) -> float:
+    """The bound that non-inferiority takes."""
+    return judge(pairs, draws=draws).upper95
+
+
+def wrongly_passed(pairs: Pairs, bound: Callable[[Pairs, int], float], trials: int, draws: int, seed: int = 0) -> float:
     """Percent of trials in which non-inferiority passes although the true loss equals the margin.
 
     Raises ValueError where the candidate loses nothing: there is no such margin.
@@ -60,7 +73,6 @@ def wrongly_passed(pairs: Pairs, trials: int, draws: int, seed: int = 0, utteran
     margin = loss_of(pairs)
     if not margin > 0:
         raise ValueError(f"the candidate must lose something, its loss is {margin:.3f}")
-    generator = np.random.default_rng(seed)
-    picks = generator.integers(0, len(pairs), (trials, utterances or len(pairs)))
+    picks = np.random.default_rng(seed).integers(0, len(pairs), (trials, len(pairs)))
     trial = (Pairs(pairs.metric, pairs.candidate[pick], pairs.reference[pick]) for pick in picks)
-    return 100 * float(np.mean([judge(found, margin, draws=draws).passed for found in trial]))
+    return 100 * float(np.mean([bound(found, draws) < margin for found in trial]))

@@ -72,3 +72,34 @@ def test_a_paired_difference_is_the_difference_of_the_scores(metric: str) -> Non
 
 def test_a_system_does_not_differ_from_itself() -> None:
     assert paired_difference("chrf", HYPOTHESES, HYPOTHESES, REFERENCES).ci95 == (0.0, 0.0)
+
+
+def test_translation_edit_rate_counts_a_shift_as_one_edit() -> None:
+    # "d e" moves to the front: one shift over 5 words, where WER counts 4 edits
+    assert score("ter", ["d e a b c"], ["a b c d e"]).value == pytest.approx(20)
+    assert score("ter", HYPOTHESES, REFERENCES).value == sacrebleu.corpus_ter(HYPOTHESES, [REFERENCES]).score
+    assert "tercom" in score("ter", HYPOTHESES, REFERENCES).signature
+
+
+def test_character_error_rate_is_edits_over_characters_of_the_references() -> None:
+    # 1 substitution in 3 characters, 1 deletion in 2
+    assert score("cer", ["abx", "c"], ["abc", "cd"]).value == pytest.approx(40)
+
+
+def test_unspaced_text_is_cut_by_its_tokenizer() -> None:
+    hypotheses, references = ["今天天气很好我们去公园", "他说你好"], ["今天天气非常好我们去公园", "他说了你好"]
+    as_words, as_characters = (score("bleu", hypotheses, references, tokenizer=name) for name in ("13a", "zh"))
+    assert as_characters.value == sacrebleu.corpus_bleu(hypotheses, [references], tokenize="zh").score
+    assert as_characters.value > as_words.value + 10
+    assert "tok:zh" in as_characters.signature
+    assert score("ter", hypotheses, references, tokenizer="zh").value < 40 < score("ter", hypotheses, references).value
+
+
+def test_a_paired_difference_of_errors_is_above_zero_where_the_candidate_is_worse() -> None:
+    result = paired_difference("wer", ["a x c"] * 5, ["a b c"] * 5, ["a b c"] * 5)
+    assert result.value == pytest.approx(100 / 3)
+    assert result.ci95 == pytest.approx((100 / 3, 100 / 3))
+
+
+def test_an_empty_reference_counts_what_was_inserted() -> None:
+    assert score("wer", ["a b", "c"], ["", "c"]).value == pytest.approx(200)

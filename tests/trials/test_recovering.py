@@ -19,7 +19,7 @@ from paredown.search.trial import Candidate, Trial
 from paredown.space.configuration import Configuration
 from paredown.trials.evaluation import uncompressed
 from paredown.trials.recoveries import recovery_key
-from paredown.trials.recovering import kept_training, make_recovering, open_training
+from paredown.trials.recovering import hear_teacher, kept_training, make_recovering, open_training
 from paredown.trials.space import uniform_bits
 from tests.commands.tiny import write_model, write_split
 from tests.search.toy import outcome
@@ -146,3 +146,26 @@ def test_adapters_without_their_package_are_refused(place: Path, model: Model, m
     monkeypatch.setattr("paredown.recover.adapters.find_spec", lambda name: None)
     with pytest.raises(BadInput, match="peft"):
         recovering_of(place, model, kind="lora")
+
+
+def test_the_teacher_is_heard_before_the_first_trial(place: Path, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[Any] = []
+    monkeypatch.setattr("paredown.trials.training_batches.batches_of", lambda *given: heard.append(given))
+    for kind, expected in (("fine-tune", 0), ("distill", 1)):
+        spec = spec_of(place, kind=kind)
+        data = open_training(spec, model.task)
+        recovering = make_recovering(spec, data, model, uncompressed(model))
+        assert recovering is not None
+        hear_teacher(recovering, data, model, Silent())
+        assert len(heard) == expected
+    assert heard[0][1:4] == (Configuration().input, recovering.stage(0), data)
+    hear_teacher(None, None, model, Silent())
+    assert len(heard) == 1
+
+
+class Silent:
+    def line(self, text: str) -> None:
+        """Nothing."""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Nothing."""

@@ -10,7 +10,6 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from paredown.analysis.cache import cache_folder  # noqa: E402
 from paredown.compress.calibration import Calibration  # noqa: E402
 from paredown.errors import BadInput  # noqa: E402
 from paredown.models import Model, load_model  # noqa: E402
@@ -19,6 +18,7 @@ from paredown.profilers.size import measure_size  # noqa: E402
 from paredown.space.configuration import TRANSFORMATIONS, Configuration, Scheme  # noqa: E402
 from paredown.trials.supernets import find_supernet, keep_supernet  # noqa: E402
 from paredown.trials.workshop import Workshop  # noqa: E402
+from paredown.user_cache import cache_folder  # noqa: E402
 from tests.commands.tiny import write_model  # noqa: E402
 from tests.models.checkpoints import st_config, write_checkpoint  # noqa: E402
 

@@ -8,17 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 from paredown.errors import BadInput
+from paredown.user_cache import cache_folder
 
 # Goes up whenever the same model, data and settings would give another analysis, or when the file changes its form.
 SCHEMA = 2
-
-
-def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """`PAREDOWN_CACHE`, or `paredown` in `XDG_CACHE_HOME`, or in `~/.cache`."""
-    if environment.get("PAREDOWN_CACHE"):
-        return Path(environment["PAREDOWN_CACHE"]).expanduser().absolute()
-    base = Path(environment.get("XDG_CACHE_HOME", ""))
-    return (base if base.is_absolute() else Path.home() / ".cache") / "paredown"  # a relative XDG path must be ignored, says the standard
 
 
 class Stored(Protocol):

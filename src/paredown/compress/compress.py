@@ -72,9 +72,10 @@ def compress(
     A layer absent from the configuration's bits stays float32, zeros included (with kernel fp16 or 16 bits as the numbers that half
     precision has). `memo` must belong to this one state and calibration; it is filled. `stored_order`: hidden units stand in the order of
     their importance. `recovered`: weights that training made, behind the first `recovered.stages` stages of the schedule, whose changes
-    are made already; with 0 stages those that the configuration starts from. Raises BadInput if the configuration names what the model does not have: a block, a layer, a group, a width, a head,
-    a rank; or gives bits to a layer of a dropped block; or takes the calibrated method without `calibration`; or if a weight is not
-    finite or too large for half precision. Raises ValueError if the weights do not fit the inventory.
+    are made already; with 0 stages those that the configuration starts from.
+    Raises BadInput if the configuration names what the model does not have: a block, a layer, a group, a width, a head, a rank; or gives
+    bits to a layer of a dropped block; or takes the calibrated method without `calibration`; or if a weight is not finite or too large
+    for half precision. Raises ValueError if the weights do not fit the inventory.
     """
     keep = resolve_keep(inventory, configuration)
     check_names(inventory, groups, configuration)

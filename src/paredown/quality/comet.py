@@ -1,6 +1,7 @@
 """COMET, a learned metric of translation: the package `unbabel-comet` and a model of its hub, both optional.
 
-The third-party package loads a model of about 2 GB; nothing of it is imported before it is asked for.
+The package asks for an older NumPy than ours but runs with this one, so it goes in without its own requirements. Its model is about 2 GB;
+nothing of it is imported before it is asked for.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from paredown.quality.scores import Score
 
 MODEL = "Unbabel/wmt20-comet-da"
 BATCH = 8
-INSTALL = "pip install 'paredown[comet]'"
+INSTALL = "pip install 'paredown[comet]', then pip install --no-deps unbabel-comet==2.2.7"
 
 
 def comet_score(

@@ -47,14 +47,10 @@ def coins(utterances: int, seed: int, draws: int) -> Weights:
 def weighted_sums(weights: Weights, statistics: NDArray[np.int64]) -> Real:
     """Sums over utterances for every draw, [draws, statistics], exact.
 
-    Columns whose sums could pass 2^24 are added up in float64.
+    The weights of a draw add up to the number of utterances, signs left aside. Sums that could pass 2^24 are taken in float64.
     """
-    exact = np.abs(statistics).sum(axis=0) * np.abs(weights).max(initial=0) < 2**24
-    result = np.empty((len(weights), statistics.shape[1]))
-    result[:, exact] = weights @ statistics[:, exact].astype(np.float32)
-    if not exact.all():
-        result[:, ~exact] = weights.astype(np.float64) @ statistics[:, ~exact].astype(np.float64)
-    return result
+    kind = np.float32 if np.abs(statistics).max(initial=0) * len(statistics) < 2**24 else np.float64
+    return np.asarray(weights.astype(kind, copy=False) @ statistics.astype(kind), dtype=np.float64)
 
 
 def percentile_interval(draws: Real) -> tuple[float, float]:

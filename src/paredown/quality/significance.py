@@ -95,9 +95,14 @@ def bootstrap_pairs(pairs: Pairs, seed: int = 0, draws: int = DRAWS) -> Signific
 
 def randomize_pairs(pairs: Pairs, seed: int = 0, draws: int = DRAWS) -> Significance:
     """Approximate randomization on statistics that were taken before."""
-    sizes = np.abs(pairs.swapped_effects(coins(len(pairs), seed, draws)))
-    effect, slack = pairs.effect, 1e-9  # a swap that changes nothing must count as equal, whatever the order of its sums
-    p_value = (int((sizes >= abs(effect) - slack).sum()) + 1) / (draws + 1)
+    p_value, visible = randomized(pairs, seed, draws)
     interval = percentile_interval(pairs.drawn_effects(drawn(len(pairs), seed, draws)))
-    visible = float(np.quantile(sizes, 1 - ALPHA))
-    return Significance(RANDOMIZATION, pairs.metric, effect, interval, p_value, len(pairs), visible)
+    return Significance(RANDOMIZATION, pairs.metric, pairs.effect, interval, p_value, len(pairs), visible)
+
+
+def randomized(pairs: Pairs, seed: int = 0, draws: int = DRAWS) -> tuple[float, float]:
+    """The p-value of randomization, and the size below which an effect is not significant."""
+    sizes = np.abs(pairs.swapped_effects(coins(len(pairs), seed, draws)))
+    slack = 1e-9  # an exchange that changes nothing must count as equal, whatever the order of its sums
+    p_value = (int((sizes >= abs(pairs.effect) - slack).sum()) + 1) / (draws + 1)
+    return p_value, float(np.quantile(sizes, 1 - ALPHA))

@@ -94,7 +94,7 @@ def _ctc_terms(network: Network, states: Tensor, steps: Tensor, batch: Batch, we
             terms.append((weights.source_ctc, network.source_ctc(states.float(), steps, batch.source_tokens, batch.source_lengths)))
         elif count:
             rows = (states[with_text].float(), steps[with_text], batch.source_tokens[with_text], batch.source_lengths[with_text])
-            terms.append((weights.source_ctc * count / len(with_text), network.source_ctc(*rows)))
+            terms.append((weights.source_ctc, network.source_ctc(*rows) * (count / len(with_text))))
     if weights.ctc > 0 and network.output_ctc is not None:
         terms.append((weights.ctc, network.output_ctc(states.float(), steps, batch.tokens, batch.token_lengths)))
     return terms

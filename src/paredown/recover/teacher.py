@@ -26,7 +26,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from paredown.analysis.cache import cache_folder
 from paredown.errors import BadInput
 from paredown.models.frontend import FrontendSettings, LogMelFrontend
 from paredown.models.model import Model
@@ -38,6 +37,7 @@ from paredown.recover.hearing import count_frames, count_states, hear
 from paredown.recover.items import Item, describe_targets
 from paredown.recover.precision import has_bfloat16
 from paredown.recover.top_k import NONE, Posteriors, write_posteriors
+from paredown.user_cache import cache_folder
 
 SCHEMA = 1
 SHARD_BATCHES = 64

@@ -15,11 +15,11 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from paredown.analysis.cache import cache_folder
 from paredown.data.split import Split
 from paredown.errors import BadInput
 from paredown.npz import write_npz
 from paredown.space.training import Training
+from paredown.user_cache import cache_folder
 
 _SCHEMA = 1
 

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paredown.analysis.cache import cache_folder
 from paredown.compress.calibration import Calibration, LayerRows
 from paredown.data import Split
 from paredown.errors import BadInput
@@ -15,6 +14,7 @@ from paredown.trials.evaluation import spread_by_length, uncompressed
 from paredown.trials.supernets import find_supernet
 from paredown.trials.teller import Teller
 from paredown.trials.workshop import Workshop
+from paredown.user_cache import cache_folder
 
 if TYPE_CHECKING:
     from paredown.compress.layer_calls import Utterance

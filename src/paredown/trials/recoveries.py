@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paredown.analysis.cache import cache_folder
 from paredown.errors import BadInput
 from paredown.space.configuration import Configuration
 from paredown.space.training import Training
+from paredown.user_cache import cache_folder
 
 if TYPE_CHECKING:
     from paredown.compress.recovered import Recovered

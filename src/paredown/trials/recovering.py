@@ -10,6 +10,7 @@ from paredown.search.recovery import Recovering
 from paredown.search.spec import StudySpec
 from paredown.space.configuration import Configuration
 from paredown.trials.recoveries import recovery_key
+from paredown.trials.teller import Teller
 
 if TYPE_CHECKING:
     from paredown.models import Model
@@ -57,3 +58,16 @@ def make_recovering(spec: StudySpec, data: TrainingData | None, model: "Model", 
         return recovery_key(model.digest, configuration)
 
     return Recovering(spec.recovery, data.digest, data.other_digest, model.inventory(), reference, key)
+
+
+def hear_teacher(recovering: Recovering | None, data: TrainingData | None, model: "Model", tell: Teller) -> None:
+    """What the uncompressed model says of the training data, where candidates learn from it: found before the first trial and kept, so
+    that no trial takes longer than its training. Raises BadInput where the data cannot be used.
+    """
+    if recovering is None or data is None:
+        return
+    stage = recovering.stage(0)
+    if stage.teacher > 0 or stage.needs_hypotheses:
+        from paredown.trials.training_batches import batches_of  # torch
+
+        batches_of(model, recovering.reference.input, stage, data, tell)

@@ -30,7 +30,7 @@ from paredown.trials.findings import find
 from paredown.trials.limits import check_budgets, check_space, inputs_of
 from paredown.trials.metering import EnergyRequest
 from paredown.trials.recoveries import Recovery
-from paredown.trials.recovering import make_recovering, open_training
+from paredown.trials.recovering import hear_teacher, make_recovering, open_training
 from paredown.trials.space import first_candidates, make_space
 from paredown.trials.teller import Teller
 from paredown.trials.timing import Stopwatch
@@ -92,6 +92,7 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
         findings = find(spec.space, model, analysis_split, workshop, decoder, tell)
         if spec.space.is_calibrated:
             calibrate_workshop(workshop, findings.supernet, analysis_split, decoder, tell)
+        hear_teacher(recovering, data, model, tell)
         space = make_space(spec.space, model, findings, workshop.count_survivors)
         metric, seed = spec.objectives.quality, spec.search.seed
         evaluate = Evaluator(workshop, decoder, stopwatch, search_split, metric, seed, machine, energy, known_costs(folder, reference))

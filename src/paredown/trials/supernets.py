@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paredown.analysis.cache import cache_folder
 from paredown.data.bundled import bundled_folder, bundled_names
 from paredown.errors import BadInput
 from paredown.space.configuration import Configuration
+from paredown.user_cache import cache_folder
 
 if TYPE_CHECKING:
     from paredown.models import Model

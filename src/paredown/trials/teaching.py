@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paredown.analysis.cache import cache_folder
 from paredown.data.split import Split
 from paredown.errors import BadInput
 from paredown.recover.items import Hypotheses
@@ -21,6 +20,7 @@ from paredown.trials.decoding import Decoder, Hypothesis, Search
 from paredown.trials.evaluation import uncompressed
 from paredown.trials.teller import Teller
 from paredown.trials.workshop import Workshop
+from paredown.user_cache import cache_folder
 
 if TYPE_CHECKING:
     from paredown.models import Model

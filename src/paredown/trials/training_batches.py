@@ -7,8 +7,8 @@ from paredown.profilers.machine_lock import machine_share
 from paredown.recover.items import gather_items
 from paredown.recover.stream import StreamSettings, choose_items, source_of
 from paredown.recover.teacher import find_posteriors
-from paredown.recover.training_data import TrainingData
 from paredown.recover.trainer import BatchSource
+from paredown.recover.training_data import TrainingData
 from paredown.space.configuration import Input
 from paredown.space.training import Training
 
@@ -40,7 +40,7 @@ def batches_of(model: "Model", heard: Input, stage: Training, data: TrainingData
 
         posteriors = find_posteriors(model, items, digests, progress=progress, unit=machine_share)
     frontend = resize_input(model.frontend, heard)
-    course = choose_items(items, model.network, frontend, posteriors)
+    course = choose_items(items, model.network, frontend, posteriors, source_from_teacher=True)
     if (left_out := course.describe()) is not None:
         tell.line(f"{stage.kind}: {left_out}")
     bound = f"{stage.steps} steps" if stage.steps is not None else f"{stage.minutes:g} min"

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paredown.analysis.cache import cache_folder
 from paredown.bundle.graphs.architecture import read_architecture
 from paredown.errors import BadInput
 from paredown.runtime.seal import canonical_json
@@ -19,6 +18,7 @@ from paredown.trials.predicting.predictor import LatencyPredictor
 from paredown.trials.predicting.probe_plan import ModelSize, ProbePlan, plan_probes
 from paredown.trials.predicting.probes import configuration_of, make_random, write_random
 from paredown.trials.predicting.stage_times import time_stages
+from paredown.user_cache import cache_folder
 
 if TYPE_CHECKING:
     from paredown.models import Model
