@@ -17,7 +17,7 @@ from paredown.search.objective import read_values
 from paredown.search.outcome import Evaluate, Rejected
 from paredown.search.proposer import Observation, Proposer
 from paredown.search.recovery import MOST_ATTEMPTS, Recovering, plain, rung_of
-from paredown.search.sampler import choose_sampler
+from paredown.search.sampler import SamplerName, choose_sampler
 from paredown.search.seeding import sampler_seed, trial_rng
 from paredown.search.study import Study
 from paredown.search.trial import Candidate, Trial
@@ -115,7 +115,7 @@ class _Loop:
         self._before_s = seconds_used + sum(trial.seconds for trial in self._trials if trial.is_finished)
         settings = study.spec.search
         self._planned, self._limit_s, self._seed = settings.trials, settings.time_s, settings.seed
-        self._sampler = choose_sampler(settings.sampler, settings.trials)
+        self._sampler: SamplerName = choose_sampler(settings.sampler, settings.trials)
         study.events.append("running", pid=os.getpid(), sampler=self._sampler, seed=self._seed, trials=self._planned, seconds=self._limit_s)
 
     @property

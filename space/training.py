@@ -97,6 +97,8 @@ class Training:
             raise ValueError("distill needs a teacher: its posteriors (teacher above 0) or its hypotheses (mixture.distilled), got neither")
         if self.semi_orthogonal is not None and not isinstance(self.semi_orthogonal, str):
             raise ValueError(f"semi_orthogonal must be a pattern such as SLLS, got {self.semi_orthogonal!r}")
+        if self.semi_orthogonal is not None and self.kind in ("lora", "qlora"):
+            raise ValueError(f"adapters leave factors as they are: no semi_orthogonal with {self.kind}, got {self.semi_orthogonal!r}")
         for name in ("rate", "cooldown", "batch_s", "teacher", "alpha", "weight_decay", "minutes"):
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else float(value))

@@ -1,5 +1,8 @@
 """Recovery inside the loop: who is trained how long, from which weights, and that a study with it can stop and go on."""
 
+import multiprocessing
+import os
+import signal
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -91,6 +94,21 @@ def test_stopping_and_going_on_gives_the_study_that_ran_through(tmp_path: Path, 
     for stop in (3, 11, 19, 32):
         parts = run(tmp_path, stop)
     assert [trial.configuration for trial in parts] == [trial.configuration for trial in trials]
+
+
+@pytest.mark.parametrize("rung", [0, 1])
+def test_a_process_killed_in_training_changes_nothing(rung: int, tmp_path: Path, trials: tuple[Trial, ...]) -> None:
+    def dying(configuration: Configuration, number: int) -> Outcome:
+        if number > 5 and len(configuration.trainings) == rung + 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return evaluate(configuration, number)
+
+    child = multiprocessing.get_context("fork").Process(target=run, args=(tmp_path, 14, None, dying))
+    child.start()
+    child.join(60)
+    assert child.exitcode == -signal.SIGKILL
+    complete = [trial for trial in run(tmp_path, 14) if trial.state == "complete"]
+    assert [trial.configuration for trial in complete] == [trial.configuration for trial in trials[:14]]
 
 
 def test_most_start_from_the_nearest_that_was_recovered_before(trials: tuple[Trial, ...]) -> None:

@@ -38,6 +38,7 @@ def scheduled(*stages: str | Training) -> Configuration:
         ({"seed": 2**32}, "seed must be a whole number"),
         ({"rank": 0}, "rank must be a whole number"),
         ({"masking": 1}, "masking must be true or false"),
+        ({"kind": "lora", "semi_orthogonal": "SLLS"}, "no semi_orthogonal with lora"),
     ],
 )
 def test_impossible_stages_are_refused_with_the_value(changes: dict[str, Any], told: str) -> None:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from paredown.quality.pairs import Pairs
     from paredown.report.compare_table import Change
 
+MAIN = {"st": "chrf", "asr": "wer"}
 METRICS = ("bleu", "chrf", "chrf++", "ter", "wer", "cer")
-CSV_COLUMNS = ("id", "reference", "a", "b", "change")
+CSV_COLUMNS: tuple[str, ...] = ("id", "reference", "a", "b", "change")
 
 
 def add(subparsers: Any) -> None:
@@ -57,12 +58,13 @@ def add(subparsers: Any) -> None:
 
 @dataclass(frozen=True)
 class Said:
-    """What two systems make of a split; `latency` of both where it was timed."""
+    """What two systems make of a split, and what it is scored by; `latency` of both where it was timed."""
 
     a: tuple[str, ...]
     b: tuple[str, ...]
     references: tuple[str, ...]
-    task: str
+    metric: str
+    tokenizer: str
     latency: "tuple[Latency, Latency] | None"
 
 
@@ -89,12 +91,9 @@ def run(options: argparse.Namespace) -> int:
     split = open_data(options.data)
     split = split.first(options.first) if options.first else split
     said = _hear(options, split)
-    metric = options.metric or ("chrf" if said.task == "st" else "wer")
-    tokenizer = tokenizer_for(options.language, said.references)
-    check_words((metric,), tokenizer)
     with machine_share():  # tens of thousands of resamples
-        scorer = CorpusScorer(metric, said.references, tokenizer)
-        pairs = Pairs(metric, scorer.statistics(said.a), scorer.statistics(said.b))
+        scorer = CorpusScorer(said.metric, said.references, said.tokenizer)
+        pairs = Pairs(said.metric, scorer.statistics(said.a), scorer.statistics(said.b))
         judged = _judge(pairs, said, options.margin, options.seed)
         rows = _changes(pairs, said, split)
         changed = _most_changed(pairs, rows, options.top)
@@ -102,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
         _write_csv(options.csv, rows)
     found = Comparison(
         (options.a, options.b),
-        unit(metric),
+        unit(said.metric),
         pairs.values,
         scorer.signature,
         judged.tests,
@@ -112,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
         changed,
     )
     if options.json:
-        print_json(_figures(found, metric))
+        print_json(_figures(found, said.metric))
     else:
         show_comparison(console(), found)
     return 0
@@ -130,6 +129,8 @@ def _hear(options: argparse.Namespace, split: "Split") -> Said:
             raise BadInput(f"A and B must be of one task, got {', '.join(sorted({*tasks, *filter(None, [options.task])}))}")
         task = tasks.pop()
         references = split.references(task)
+        metric, tokenizer = options.metric or MAIN[task], tokenizer_for(options.language, references)
+        check_words((metric,), tokenizer)
         texts: list[tuple[str, ...]] = []
         with Decoder(options.workers) as decoder:
             for subject, bundle in zip((options.a, options.b), bundles, strict=True):
@@ -139,7 +140,7 @@ def _hear(options: argparse.Namespace, split: "Split") -> Said:
                     found = decoder.decode(bundle, split, Search(beam_size=options.beam_size))
                     texts.append(tuple(hypothesis.text for hypothesis in found))
         latency = _time(bundles[0], bundles[1], split, options) if options.latency and bundles[0] and bundles[1] else None
-    return Said(texts[0], texts[1], references, task, latency)
+    return Said(texts[0], texts[1], references, metric, tokenizer, latency)
 
 
 def _is_file(subject: str) -> bool:

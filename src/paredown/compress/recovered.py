@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from paredown.compress.narrow import Cut
 from paredown.compress.tensors import Array
@@ -38,7 +39,7 @@ class Recovered:
 
     def save(self, folder: Path) -> None:
         """Writes two files into a folder that is there."""
-        arrays = {f"parameter/{name}": array for name, array in self.parameters.items()}
+        arrays: dict[str, NDArray[Any]] = {f"parameter/{name}": array for name, array in self.parameters.items()}
         arrays |= {f"step/{path}": array for path, array in self.steps.items()}
         arrays |= {f"cut{cut.axis}/{name}": cut.indices for name, cut in self.cuts.items()}
         write_npz(folder / WEIGHTS, arrays)

@@ -12,7 +12,9 @@ from typing import Any
 import jiwer
 import numpy as np
 from numpy.typing import NDArray
-from sacrebleu.metrics import BLEU, CHRF, TER
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
 
 from paredown.quality.metrics import SPACED_TOKENIZERS, check_metric, missing_package
 from paredown.quality.sums import scores

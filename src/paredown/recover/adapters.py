@@ -1,8 +1,9 @@
 """Training of adapters beside frozen weights (LoRA), or beside frozen NF4 weights (QLoRA), merged at the end into plain layers.
 
 Settings of IWSLT 2025 compression, 3.2: NF4 with double quantization, rank-stabilized adapters on all linear layers, no dropout of
-their own. Everything else stays frozen, the running statistics of batch norms apart. Merging adds the adapter to the *dequantized*
-base in float32, which is exact; a model that stores the sum at few bits is another one, whose gap `paredown.recover.probe` measures.
+their own. Everything else stays frozen, unless the training moves running statistics of batch norms. Merging adds the adapter to the
+*dequantized* base in float32, which is exact; a model that stores the sum at few bits is another one, whose gap
+`paredown.recover.probe` measures.
 """
 
 import logging

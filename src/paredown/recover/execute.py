@@ -48,8 +48,8 @@ def last_training(configuration: Configuration) -> int | None:
 def configuration_at(configuration: Configuration, place: int) -> Configuration:
     """What the transformations before this place of the schedule have done; nothing is quantized."""
     before = configuration.schedule[:place]
-    later = [part for stage, parts in _PARTS.items() if stage not in before for part in parts]
-    return replace(configuration, bits=(), kernels=(), **dict.fromkeys(later, ()))
+    later: dict[str, Any] = {part: () for stage, parts in _PARTS.items() if stage not in before for part in parts}
+    return replace(configuration, bits=(), kernels=(), **later)
 
 
 def recovery_digest(model_digest: str, configuration: Configuration, place: int) -> str:

@@ -72,6 +72,7 @@ def _stage(model: "Model", configuration: Configuration, place: int, start: "Rec
     """What stands behind one training stage."""
     from filelock import FileLock
 
+    from paredown.recover.adapters import require_packages
     from paredown.recover.execute import Surroundings, recovery_digest, run_stage
     from paredown.trials.training_batches import batches_of
 
@@ -83,6 +84,8 @@ def _stage(model: "Model", configuration: Configuration, place: int, start: "Rec
         return found
     data = _checked(stage, None if recovery is None else recovery.data)
     assert recovery is not None
+    if stage.kind in ("lora", "qlora"):
+        require_packages(stage.kind)  # before the teacher is asked for minutes
     _make_cache()
     with FileLock(_cache() / f"{digest}.lock"):  # another process waits, and then finds it in the cache
         found = _load(_cache() / digest)
