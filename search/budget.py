@@ -10,7 +10,7 @@ from paredown.search.outcome import Outcome
 from paredown.search.units import format_value, parse_energy_mj, parse_latency_ms, parse_size_bytes
 
 BUDGET_NAMES = ("size", "latency@cpu", "energy@cpu", "quality")
-METRICS: Mapping[str, str] = {"chrf": "chrF", "bleu": "BLEU"}
+METRICS: Mapping[str, str] = {"chrf": "chrF", "bleu": "BLEU", "wer": "WER"}
 # Violations are summed over budgets by TPE and NSGA-II: ten points of quality missed weigh as much as twice the size allowed.
 QUALITY_SCALE = 10.0
 
@@ -45,9 +45,10 @@ class Budget:
 def make_budget(name: str, text: str | float, metric: str = "chrf") -> Budget:
     """The budget a study file or the command line states.
 
-    `name`: "size", "latency@cpu", "energy@cpu" or "quality". `metric`: the study's quality metric, "chrf" or "bleu".
-    A quality at or below zero is the loss allowed against the uncompressed model, in points of the metric; above zero it is
-    the score itself. Raises BadInput on an unknown name (with the near one) and on an unreadable limit.
+    `name`: "size", "latency@cpu", "energy@cpu" or "quality". `metric`: the study's quality metric, "chrf", "bleu" or "wer".
+    A quality at or below zero is the loss allowed against the uncompressed model, in points of the metric; above zero it is the score
+    itself, at least, and at most where it is a word error rate. Raises BadInput on an unknown name (with the near one) and on an
+    unreadable limit.
     """
     if name == "size":
         limit = float(parse_size_bytes(text, "budget size"))
@@ -92,4 +93,5 @@ def _quality_budget(text: str | float, metric: str) -> Budget:
     if not -100.0 <= limit <= 100.0:
         raise BadInput(f"budget quality must be {points} points: a loss such as -1.0 or a score such as 45; got {text!r}")
     measure = "quality" if limit <= 0 else metric
-    return Budget("quality" if limit <= 0 else metric, measure, limit, "maximize", points, QUALITY_SCALE)
+    direction: Direction = "minimize" if measure == "wer" else "maximize"
+    return Budget(measure, measure, limit, direction, points, QUALITY_SCALE)

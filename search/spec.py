@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from paredown.search.budget import Budget, make_budget
+from paredown.search.budget import METRICS, Budget, make_budget
 from paredown.search.objective import Objective
 from paredown.search.recovery_section import RecoverySection
 from paredown.search.sampler import SamplerName
@@ -39,7 +39,7 @@ class ObjectivesSection(Section):
     `energy = "estimate"` takes a labelled model in the place of a counter (see `TargetSection`).
     """
 
-    quality: Literal["chrf", "bleu"] = "chrf"
+    quality: Literal["chrf", "bleu", "wer"] = "chrf"
     latency: tuple[Literal["cpu"], ...] = ("cpu",)
     energy: tuple[Literal["cpu"], ...] | Literal["estimate"] = ()
     size: bool = True
@@ -168,7 +168,7 @@ class StudySpec(Section):
     @property
     def objective_list(self) -> tuple[Objective, ...]:
         """Quality first, then the costs."""
-        points = {"chrf": "chrF", "bleu": "BLEU"}[self.objectives.quality]
+        points = METRICS[self.objectives.quality]
         latency = tuple(Objective(f"latency_ms@{target}", "minimize", "ms", "log") for target in self.objectives.latency)
         energy = (Objective("energy_mj@cpu", "minimize", "mJ", "log"),) if self.objectives.energy else ()
         size = (Objective("size_bytes", "minimize", "bytes", "log"),) if self.objectives.size else ()

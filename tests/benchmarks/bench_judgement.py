@@ -1,10 +1,10 @@
 """How often the tests of "no difference" and "no loss" are wrong, on what bundles of the bundled model say; see `calibration.py`.
 
 Systems: the uncompressed bundle, and all layers at 4 and at 3 bits (nearest codes), on the test split, in chrF and BLEU. MAPSSWE tests
-the bundled ASR sibling where this paredown has one, otherwise English references with seeded errors of two made-up recognizers, and
-words of the German translations. A system that repeats itself in 15 of 1,000 outputs is made from the uncompressed one: losses of few
-utterances are what bounds are most often wrong about. The bars: each test rejects in 4 to 6 % under the null, non-inferiority passes in
-at most 6 % at a true loss equal to the margin; 2,000 trials each, whose own standard error is 0.5 %.
+the same of the ASR sibling, two made-up recognizers, and words of the German translations. A system that repeats itself in 15 of 1,000
+outputs is made from the uncompressed one: losses of few utterances are what bounds are most often wrong about. The bars: each test
+rejects in 4 to 6 % under the null, non-inferiority passes in at most 6 % at a true loss equal to the margin; 2,000 trials each, whose
+own standard error is 0.5 %.
 """
 
 import argparse
@@ -12,11 +12,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from paredown.commands.configure import configured
 from paredown.data import open_data
-from paredown.data.bundled import bundled_folder, bundled_names
 from paredown.models import load_model
 from paredown.quality.judgement import loss_of
 from paredown.quality.pairs import Pairs
@@ -33,14 +30,13 @@ from tests.benchmarks.calibration import (
     wrongly_passed,
 )
 from tests.benchmarks.decodings import Decodings
-from tests.benchmarks.recognizer import recognize
+from tests.benchmarks.recognizer import recognize, stuck
 
 MODEL, SIBLING = "bundled:tatoeba-en-de", "bundled:tatoeba-en"
 TRIALS, QUICK_TRIALS, QUICK_DRAWS, QUICK_UTTERANCES = 2000, 100, 500, 40
 LOW, HIGH = 4.0, 6.0
 WIDTHS = (4, 3)
 METRICS = ("chrf", "bleu")
-STUCK, REPEATS = 0.015, " und so weiter" * 20
 PARTS = ("null", "mapsswe", "margin")
 Systems = dict[str, list[str]]
 
@@ -54,12 +50,6 @@ def decode(name: str, split: str, quick: bool, workers: int | None, folder: Path
         systems = {"fp32": decodings.texts(uncompressed(model))}
         systems |= {f"{bits} bits": decodings.texts(configured(model, bits)) for bits in WIDTHS}
     return systems, data.references(model.task)
-
-
-def stuck(lines: Sequence[str], seed: int = 0) -> list[str]:
-    """The same outputs, but some repeat themselves up to the length cap."""
-    chosen = set(np.random.default_rng(seed).choice(len(lines), max(1, round(STUCK * len(lines))), replace=False).tolist())
-    return [line + REPEATS if number in chosen else line for number, line in enumerate(lines)]
 
 
 def tell(what: str, percent: float, began: float, low: float = LOW) -> None:
@@ -79,15 +69,12 @@ def null(systems: Systems, references: Sequence[str], trials: int, draws: int) -
                 tell(f"{test}, {metric}, {name} and fp32", false_alarms(pairs, p_value, trials, draws), began)
 
 
-def mapsswe(systems: Systems, references: Sequence[str], english: Sequence[str], trials: int, options: argparse.Namespace) -> None:
+def mapsswe(systems: Systems, references: Sequence[str], trials: int, options: argparse.Namespace) -> None:
     """Rejections of MAPSSWE where neither system is better."""
     print("\nMAPSSWE, neither system is better: rejected at alpha = 0.05")
-    if SIBLING in bundled_names() and (bundled_folder(SIBLING) / "model" / "config.yaml").exists():
-        found, english = decode(SIBLING, options.split, options.quick, options.workers, options.cache)
-        pairs = {f"{SIBLING}, {bits} bits and fp32": (found[f"{bits} bits"], found["fp32"], english) for bits in WIDTHS}
-    else:
-        print(f"  ({SIBLING} does not exist: recognizers made up from the English references)")
-        pairs = {"two made-up recognizers": (recognize(english, 0.08, seed=1), recognize(english, 0.08, seed=2), english)}
+    recognized, said = decode(SIBLING, options.split, options.quick, options.workers, options.cache)
+    pairs = {f"{SIBLING}, {bits} bits and fp32": (recognized[f"{bits} bits"], recognized["fp32"], said) for bits in WIDTHS}
+    pairs["two made-up recognizers of the same English"] = (recognize(said, 0.08, seed=1), recognize(said, 0.08, seed=2), said)
     pairs[f"words of the translations, {WIDTHS[0]} bits and fp32"] = (systems[f"{WIDTHS[0]} bits"], systems["fp32"], references)
     for name, (first, second, expected) in pairs.items():
         began = time.monotonic()
@@ -129,8 +116,7 @@ def main() -> None:
     if "null" in options.only:
         null(systems, references, trials, draws)
     if "mapsswe" in options.only:
-        english = [utterance.text or "" for utterance in open_data(f"{MODEL}/{options.split}").first(len(references)).utterances]
-        mapsswe(systems, references, english, trials, options)
+        mapsswe(systems, references, trials, options)
     if "margin" in options.only:
         margin(systems, references, trials, draws)
 

@@ -1,4 +1,4 @@
-"""Recognizers made up from references: errors are drawn, in bursts, and more often where a sentence is hard for all of them."""
+"""Systems made up from lines: recognizers whose errors are drawn, in bursts, and a system that repeats itself now and then."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ import numpy as np
 
 BURST = 0.35
 """How likely an error follows an error."""
+STUCK, REPEATS = 0.015, " und so weiter" * 20
 
 
 def recognize(references: Sequence[str], error_rate: float, *, seed: int, room: int = 0) -> list[str]:
@@ -30,3 +31,9 @@ def _recognize(words: Sequence[str], error_rate: float, vocabulary: Sequence[str
         if kind >= 0.85:
             found.append(word)
     return " ".join(found)
+
+
+def stuck(lines: Sequence[str], seed: int = 0) -> list[str]:
+    """The same outputs, but 15 of 1,000 repeat themselves, as damaged models do up to their length cap."""
+    chosen = set(np.random.default_rng(seed).choice(len(lines), max(1, round(STUCK * len(lines))), replace=False).tolist())
+    return [line + REPEATS if number in chosen else line for number, line in enumerate(lines)]

@@ -53,3 +53,23 @@ def test_a_converted_model_decodes_jointly(tmp_path: Path, capsys: pytest.Captur
         assert manifest["configuration"]["decode"]["ctc_weight"] == 0.3
         assert main(["translate", str(tmp_path / bits), str(tmp_path / "data" / "0.wav")]) == 0
     capsys.readouterr()
+
+
+def test_word_errors_are_an_objective_and_a_budget(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study, folder = write_study(tmp_path, quality="-100"), str(tmp_path / "runs")
+    write_model(tmp_path / "model")
+    text = study.read_text().replace("trials = 9", "trials = 4").replace("[space]", '[objectives]\nquality = "wer"\n[space]')
+    study.write_text(text)
+    assert main(["run", str(study), "-o", folder]) == 0
+    capsys.readouterr()
+    assert main(["front", folder, "--all", "--json"]) == 0
+    points = json.loads(capsys.readouterr().out)
+    assert points[0]["values"]["quality"] == 0.0
+    assert main(["show", folder, "--trial", "3", "--json"]) == 0
+    measured = json.loads(capsys.readouterr().out)["measurements"]
+    assert measured["quality"]["unit"] == measured["wer"]["unit"] == "WER"
+    assert main(["show", folder, "--trial", "0", "--json"]) == 0
+    whole = json.loads(capsys.readouterr().out)["measurements"]
+    assert measured["quality"]["value"] == pytest.approx(whole["wer"]["value"] - measured["wer"]["value"])
+    assert main(["front", folder, "--budget", "quality=1000"]) == 2  # a score, in points
+    assert main(["front", folder, "--budget", "quality=100"]) == 0

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from paredown.quality.pairs import Pairs
-from tests.benchmarks.bench_judgement import stuck
 from tests.benchmarks.calibration import (
     P_VALUES,
     bootstrap_t_bound,
@@ -17,6 +16,7 @@ from tests.benchmarks.calibration import (
     percentile_bound,
     wrongly_passed,
 )
+from tests.benchmarks.recognizer import stuck
 from tests.quality.mapsswe_cases import read_references, read_system
 
 TRIALS, DRAWS = 300, 500

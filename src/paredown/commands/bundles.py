@@ -50,7 +50,10 @@ def add(subparsers: Any) -> None:
     export.add_argument("study", type=Path, metavar="STUDY")
     which = export.add_mutually_exclusive_group(required=True)
     which.add_argument("--trial", type=int, metavar="N")
-    which.add_argument("--pick", metavar="RULE", help="knee, smallest, fastest, frugal or best, within the budgets")
+    which.add_argument("--pick", metavar="RULE", help="knee, smallest, fastest, frugal, best or lossless, within the budgets")
+    export.add_argument(
+        "--by", choices=("size", "latency", "energy"), help="of --pick lossless: the smallest (default: as confirmed), fastest or frugalest"
+    )
     add_budgets(export)
     _add_output(export)
     export.set_defaults(run=run_export)
@@ -124,6 +127,7 @@ def run_export(options: argparse.Namespace) -> int:
     from paredown.commands.calibrated import prepare
     from paredown.commands.fronts import budgets_of, find_trial, read_study
     from paredown.commands.telling import Telling
+    from paredown.search.confirmation import read_confirmation
     from paredown.search.pick import pick_trial
     from paredown.search.study import read_identity
     from paredown.trials.recovering import kept_training
@@ -131,10 +135,13 @@ def run_export(options: argparse.Namespace) -> int:
 
     spec, trials = read_study(options.study)
     check_place(options.output, options.form, options.force)
+    if options.by is not None and options.pick != "lossless":
+        raise BadInput(f"--by says which trial without loss is picked, got --by {options.by} without --pick lossless")
     if options.trial is not None:
         trial = find_trial(trials, options.trial)
     else:
-        trial = pick_trial(options.pick, trials, spec.objective_list, budgets_of(spec, options.budget))
+        budgets, record = budgets_of(spec, options.budget), read_confirmation(options.study)
+        trial = pick_trial(options.pick, trials, spec.objective_list, budgets, record, options.by)
     identity = read_identity(options.study)
     model = _weights(studied_model(spec, str(identity["model"])), trial.configuration, options)
     figures = {name: figure.to_dict() for name, figure in (trial.outcome.measurements if trial.outcome else ())}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from paredown.commands.fronts import describe, read_study
 from paredown.commands.printing import add_json, console, positive_real, print_json, table
+from paredown.search.budget import METRICS
 
 if TYPE_CHECKING:
     from paredown.data import Split
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from paredown.search.trial import Trial
 
 _COSTS = {"size": ("size MB", 1e-6, 2), "latency": ("latency ms", 1.0, 1), "energy": ("energy mJ", 1.0, 1)}
-_POINTS = {"chrf": "chrF", "bleu": "BLEU"}
 
 
 def add(subparsers: Any) -> None:
@@ -67,7 +67,7 @@ def _open(reference: str | None) -> "Split | None":
 
 def show(spec: "StudySpec", trials: "tuple[Trial, ...]", record: "Confirmation") -> None:
     """A row for each trial of the plan, and what the figures mean."""
-    cost, points = _COSTS[record.by][0], _POINTS[record.metric]
+    cost, points = _COSTS[record.by][0], METRICS[record.metric]
     columns = ("trial", "made of", cost, "lost on search", "lost on test", "at most", "smallest visible", "no loss", "p of a difference")
     made_of = {trial.number: describe(trial) for trial in trials}
     verdicts = {verdict.trial: verdict for verdict in record.verdicts}

@@ -23,9 +23,7 @@ _OPTIONS = ("steps", "minutes", "teacher", "rate", "rank", "distilled")
 def add_recovery(parser: argparse.ArgumentParser) -> None:
     """Flags of `with_recovery`."""
     group = parser.add_argument_group("recovery", "training before the weights are quantized; needs --train and --steps or --minutes")
-    group.add_argument(
-        "--recover", choices=get_args(Kind), help="all weights, all as codes would have them (qat), or adapters"
-    )
+    group.add_argument("--recover", choices=get_args(Kind), help="all weights, all as codes would have them (qat), or adapters")
     group.add_argument("--train", metavar="DATA", help="what it trains on: a manifest or a folder")
     group.add_argument("--other", metavar="DATA", help="out-of-domain data, each utterance once a pass")
     bound = group.add_mutually_exclusive_group()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from paredown.commands.fronts import describe, find_trial, read_study
 from paredown.commands.printing import add_json, console, megabytes, print_json, table
 from paredown.errors import BadInput
+from paredown.search.budget import METRICS
 
 if TYPE_CHECKING:
     from paredown.profilers.measurement import Measurement
@@ -129,7 +130,7 @@ def _ablate(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"trial": trial.number, "ablation": [each.to_dict() for each in found]})
         return 0
-    metric = {"chrf": "chrF", "bleu": "BLEU"}[spec.objectives.quality]
+    metric = METRICS[spec.objectives.quality]
     columns = ("", f"quality {metric}", "latency ms", "size MB", "bought: quality", "latency", "size")
     caption = (
         f"{found[0].outcome.measurement_of['quality'].samples} utterances of search. Quality is the difference to the uncompressed model.\n"

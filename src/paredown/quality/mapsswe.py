@@ -130,10 +130,11 @@ def tested(segments: Sequence[Segment], reference_words: int) -> MatchedPairs:
     """A constant difference has no deviation: sc_stats then says Z = 0, and so does this."""
     if not segments:
         return MatchedPairs(0, 0.0, 0.0, 0.0, (0.0, 0.0), reference_words)
-    differences = np.array([segment.first - segment.second for segment in segments], dtype=np.float64)
+    differences = [segment.first - segment.second for segment in segments]
     words = sum(segment.words for segment in segments)
     percent = [100 * sum(counts) / words if words else 0.0 for counts in zip(*((s.first, s.second) for s in segments), strict=True)]
-    mean = float(differences.mean())
-    deviation = float(differences.std(ddof=1)) if len(segments) > 1 else 0.0
+    mean = sum(differences) / len(segments)
+    squares = sum((difference - mean) * (difference - mean) for difference in differences)  # one after another, as in C: equal to the bit
+    deviation = sqrt(squares / (len(segments) - 1)) if squares else 0.0
     z = mean / (deviation / sqrt(len(segments))) if deviation else 0.0
     return MatchedPairs(len(segments), mean, deviation, z, (percent[0], percent[1]), reference_words)

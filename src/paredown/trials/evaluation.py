@@ -14,6 +14,7 @@ from paredown.profilers.machine_lock import machine_share
 from paredown.profilers.measurement import Measurement
 from paredown.profilers.size import measure_size
 from paredown.quality import paired_difference, score
+from paredown.search.budget import METRICS
 from paredown.search.outcome import Outcome, Rejected
 from paredown.space.configuration import Configuration, Scheme
 from paredown.space.operations import count_parameters
@@ -142,18 +143,21 @@ class Evaluator:
         return Outcome((*quality, *costs))
 
     def _quality(self, found: tuple[Hypothesis, ...], reference: Reference) -> list[tuple[str, Measurement]]:
-        """The difference to the uncompressed model in the study's metric, and the scores themselves."""
+        """The difference to the uncompressed model in the study's metric, above 0 where it is better, and the scores themselves."""
         texts = [hypothesis.text for hypothesis in found]
         difference = paired_difference(self._metric, texts, reference.texts, self._references)
-        unit = {"chrf": "chrF", "bleu": "BLEU"}[self._metric]
+        value, (low, high) = difference.value, difference.ci95
+        if self._metric == "wer":  # errors: fewer are better
+            value, low, high = -value, -high, -low
         detail = (
             ("tokens", sum(len(hypothesis.ids) for hypothesis in found) / len(found)),
             ("length_ratio", sum(map(len, texts)) / max(1, sum(map(len, self._references)))),
             ("length_cap_hits", sum(hypothesis.hit_cap for hypothesis in found)),
             ("instructions", " ".join(self._machine.instructions)),  # int8 products saturate on x86 without VNNI
         )
-        rows = [("quality", Measurement(difference.value, unit, difference.ci95, len(found), detail=detail))]
-        for metric, name in (("chrf", "chrF"), ("bleu", "BLEU")):
+        rows = [("quality", Measurement(value, METRICS[self._metric], (low, high), len(found), detail=detail))]
+        for metric in dict.fromkeys(("chrf", "wer" if self._workshop.model.task == "asr" else "bleu", self._metric)):
+            name = METRICS[metric]
             result = score(metric, texts, self._references)
             rows.append((metric, Measurement(result.value, name, samples=len(found), detail=(("signature", result.signature),))))
         return rows

@@ -1,9 +1,11 @@
 """The stream of batches that a training stage learns from: its mixture of data, with what the uncompressed model says of it."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from paredown.models.input_size import resize_input
 from paredown.profilers.machine_lock import machine_share
+from paredown.recover.batch import Batch
 from paredown.recover.items import gather_items
 from paredown.recover.stream import StreamSettings, choose_items, source_of
 from paredown.recover.teacher import find_posteriors
@@ -45,4 +47,12 @@ def batches_of(model: "Model", heard: Input, stage: Training, data: TrainingData
         tell.line(f"{stage.kind}: {left_out}")
     bound = f"{stage.steps} steps" if stage.steps is not None else f"{stage.minutes:g} min"
     tell.line(f"{stage.kind}: {bound} on {len(course.items)} targets")
-    return source_of(course, StreamSettings(frontend, stage.batch_s, seed=stage.seed))
+    source = source_of(course, StreamSettings(frontend, stage.batch_s, seed=stage.seed))
+    return lambda position: _in_turn(source(position))
+
+
+def _in_turn(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Each batch while no other process measures: it is held until the next one is asked for, so what is done with it waits too."""
+    for batch in batches:
+        with machine_share():
+            yield batch
