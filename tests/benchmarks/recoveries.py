@@ -41,8 +41,8 @@ class Recoveries:
     scale: float = 1.0
 
     def stage(self, kind: str, steps: int, rate: float, seed: int, **settings: object) -> Training:
-        """A stage that learns from references and the uncompressed model's posteriors, half and half, without dropout."""
-        settings = {"teacher": 0.5, "dropout": False, "warmup_steps": min(50, round(steps * self.scale) // 4), **settings}
+        """A stage that learns from the uncompressed model's posteriors more than from references; short, so without dropout or masking."""
+        settings = {"teacher": 0.8, "dropout": False, "masking": False, "warmup_steps": min(50, round(steps * self.scale) // 4), **settings}
         return Training(kind, self.data, steps=max(1, round(steps * self.scale)), rate=rate, seed=seed, **settings)  # type: ignore[arg-type]
 
     def with_training(self, configuration: Configuration, stage: Training, start: Configuration | None = None) -> Configuration:
@@ -59,12 +59,12 @@ class Recoveries:
     @cached_property
     def distilled(self) -> Configuration:
         """The same, all weights trained."""
-        return self.with_training(self.without_blocks, self.stage("distill", 700, 5e-4, seed=1))
+        return self.with_training(self.without_blocks, self.stage("distill", 900, 8e-4, seed=1))
 
     @cached_property
     def adapted(self) -> Configuration:
         """The same, adapters of rank 64 trained."""
-        return self.with_training(self.without_blocks, self.stage("lora", 700, 5e-4, seed=2, rank=64, alpha=128.0))
+        return self.with_training(self.without_blocks, self.stage("lora", 900, 1e-3, seed=2, rank=64, alpha=128.0))
 
     def uniform(self, bits: int, method: str = "rtn") -> Configuration:
         """Every layer at one width."""
@@ -81,19 +81,19 @@ class Recoveries:
     @cached_property
     def trained_4_bits(self) -> Configuration:
         """Quantization-aware training at 4 bits, from the model's weights."""
-        return self.with_training(self.uniform(4), self.stage("qat", 700, 1e-3, seed=3))
+        return self.with_training(self.uniform(4), self.stage("qat", 400, 3e-4, seed=3))
 
     @cached_property
     def trained_3_bits(self) -> Configuration:
         """The same at 3 bits, from the weights at 4."""
-        return self.with_training(self.uniform(3), self.stage("qat", 700, 1e-3, seed=4), self.trained_4_bits)
+        return self.with_training(self.uniform(3), self.stage("qat", 600, 4e-4, seed=4), self.trained_4_bits)
 
     @cached_property
     def trained_mixed(self) -> Configuration:
         """Mixed widths, from the weights at 3 bits."""
-        return self.with_training(self.mixed(LEAST_AVERAGE), self.stage("qat", 900, 1e-3, seed=5), self.trained_3_bits)
+        return self.with_training(self.mixed(LEAST_AVERAGE), self.stage("qat", 1000, 6e-4, seed=5), self.trained_3_bits)
 
     @cached_property
     def trained_2_bits(self) -> Configuration:
         """All at 2 bits (three values), from the mixed ones."""
-        return self.with_training(self.uniform(2), self.stage("qat", 1200, 1e-3, seed=6), self.trained_mixed)
+        return self.with_training(self.uniform(2), self.stage("qat", 800, 6e-4, seed=6), self.trained_mixed)

@@ -88,10 +88,15 @@ def test_a_system_is_no_worse_than_itself(place: Path, capsys: pytest.CaptureFix
 
 
 def test_tables_fit_80_columns(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["compare", str(place / "bad.txt"), str(place / "good.txt"), "--data", str(place / "data"), "--task", "st"]
+    files = ["compare", str(place / "bad.txt"), str(place / "good.txt"), "--data", str(place / "data"), "--task", "st"]
+    bundles = ["compare", str(place / "2"), str(place / "8"), "--data", str(place / "data"), "--workers", "1", "--top", "0"]
     capsys.readouterr()
+    assert main(bundles) == 0
+    timed = capsys.readouterr().out
+    assert "interleaved" in timed
+    assert all(len(line) <= 80 for line in timed.splitlines() if str(place) not in line), timed
     for more in ([], ["--metric", "wer"]):
-        assert main([*arguments, *more]) == 0
+        assert main([*files, *more]) == 0
         lines = capsys.readouterr().out.splitlines()
         assert all(len(line) <= 80 for line in lines if str(place) not in line), [line for line in lines if len(line) > 80]
         text = " ".join(" ".join(lines).split())

@@ -15,8 +15,7 @@ from tests.quality.sctk import Printed, run_sc_stats
 
 FIXTURES = Path(__file__).parent / "fixtures"
 PRINTED = FIXTURES / "sc_stats.json"
-SYSTEMS = ("fp32", "4-bits")
-SPLIT = "bundled:tatoeba-en-de/test"
+GERMAN, ENGLISH = "bundled:tatoeba-en-de/test", "bundled:tatoeba-en/test"
 SPECIAL = str.maketrans("", "", "(){}/@;*")
 """Characters that mean something in sctk's transcripts."""
 
@@ -38,11 +37,11 @@ def read_system(name: str) -> tuple[str, ...]:
 
 def read_references() -> tuple[str, ...]:
     """The translations of these utterances."""
-    return open_data(SPLIT).references("st")[: len(read_system(SYSTEMS[0]))]
+    return open_data(GERMAN).references("st")[: len(read_system("fp32"))]
 
 
 def cases() -> tuple[Case, ...]:
-    return (*_constructed(), *_random(), _real(), _made_up())
+    return (*_constructed(), *_random(), translated(), recognized())
 
 
 def _case(name: str, *rows: tuple[str, str, str]) -> Case:
@@ -86,17 +85,17 @@ def _random() -> tuple[Case, ...]:
     )
 
 
-def _real() -> Case:
+def translated() -> Case:
     """Two bundles: German words of translations, without the characters that sctk reads as commands."""
     first, second, references = (_plain(lines) for lines in (read_system("4-bits"), read_system("fp32"), read_references()))
-    return Case("real: bundles of 4 bits and fp32, words of translations", first, second, references)
+    return Case("real: bundles of 4 bits and fp32 that translate, German words", first, second, references)
 
 
-def _made_up() -> Case:
-    """English of the bundled test split, misheard by two made-up recognizers."""
-    references = _plain([utterance.text or "" for utterance in open_data(SPLIT).utterances])
-    first, second = (tuple(recognize(references, 0.08, seed=seed)) for seed in (1, 2))
-    return Case("English, 1,000 utterances, two made-up recognizers", first, second, references)
+def recognized() -> Case:
+    """Two bundles of the bundled ASR sibling, as it was when these lines were decoded."""
+    first, second = (_plain(read_system(f"recognized-{name}")) for name in ("4-bits", "fp32"))
+    references = _plain(open_data(ENGLISH).references("asr")[: len(first)])
+    return Case("real: bundles of 4 bits and fp32 that recognize, English words", first, second, references)
 
 
 def _plain(lines: Sequence[str]) -> tuple[str, ...]:

@@ -17,11 +17,12 @@ from tests.benchmarks.calibration import (
     wrongly_passed,
 )
 from tests.benchmarks.recognizer import stuck
-from tests.quality.mapsswe_cases import read_references, read_system
+from tests.quality.mapsswe_cases import read_references, read_system, recognized
 
 TRIALS, DRAWS = 300, 500
 ERROR = 100 * np.sqrt(0.05 * 0.95 / TRIALS)
 FP32, FOUR_BITS, REFERENCES = read_system("fp32"), read_system("4-bits"), read_references()
+RECOGNIZED = recognized()
 
 
 @pytest.mark.parametrize("test", P_VALUES)
@@ -32,7 +33,8 @@ def test_five_percent_of_null_trials_are_rejected(test: str, metric: str) -> Non
 
 
 def test_five_percent_of_null_trials_are_rejected_by_mapsswe() -> None:
-    assert false_alarms_of_mapsswe(FOUR_BITS, FP32, REFERENCES, 2 * TRIALS) == pytest.approx(5, abs=3 * ERROR / np.sqrt(2))
+    pair = RECOGNIZED.first, RECOGNIZED.second, RECOGNIZED.references
+    assert false_alarms_of_mapsswe(*pair, 2 * TRIALS) == pytest.approx(5, abs=3 * ERROR / np.sqrt(2))
 
 
 def test_no_more_than_five_percent_pass_at_a_loss_equal_to_the_margin() -> None:

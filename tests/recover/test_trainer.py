@@ -115,3 +115,13 @@ def test_vectors_are_not_decayed(tmp_path: Path) -> None:
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.01, 0.0)
     assert {p.dim() >= 2 for p in decayed["params"]} == {True}
     assert {p.dim() >= 2 for p in spared["params"]} == {False}
+
+
+def test_a_checkpoint_without_time_and_curve_can_be_resumed(tmp_path: Path) -> None:
+    whole = train(_network(), make_source(STEPS), _settings(), tmp_path / "whole")
+    train(_network(), make_source(5), _settings(), tmp_path / "parts")
+    state = torch.load(tmp_path / "parts" / "checkpoint.pt", weights_only=True)
+    older = {name: state[name] for name in ("network", "average", "optimizer", "step", "position", "random")}
+    torch.save(older, tmp_path / "parts" / "checkpoint.pt")
+    resumed = train(_network(), make_source(STEPS), _settings(), tmp_path / "parts", resume=True)
+    assert all(torch.equal(value, resumed.average.state[name]) for name, value in whole.average.state.items())

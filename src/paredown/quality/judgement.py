@@ -4,7 +4,7 @@ A test of difference that finds nothing rewards small tests; this one is only pa
 "Judging no loss"). The bound is a bootstrap-t one: pairs of utterances are drawn with replacement, and the loss of every drawn corpus,
 minus the observed loss, is divided by that corpus's own standard error (Efron and Tibshirani 1993, ch. 12.5). The plain percentile bound
 is too optimistic where few utterances carry the loss, as they do when a damaged model repeats itself now and then: with 15 such outputs
-in 1,000 it passes a loss equal to the margin in 8 % of tests, this one in 4 % (`tests/benchmarks/bench_judgement.py`).
+in 1,000 it passes a loss equal to the margin in 7 % of tests, this one in 4 % (`tests/benchmarks/bench_judgement.py`).
 """
 
 from collections.abc import Sequence

@@ -18,11 +18,11 @@ Real = NDArray[np.float64]
 Weights = NDArray[np.float32]
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def drawn(utterances: int, seed: int, draws: int) -> Weights:
     """How often each utterance is drawn with replacement, [draws, utterances]; rows sum to `utterances`.
 
-    Stored as float32, in which counts and their sums below 2^24 are exact.
+    Stored as float32, in which counts and their sums below 2^24 are exact; 40 MB for 10,000 draws of 1,000 utterances.
     """
     generator = np.random.default_rng(seed)
     counts = np.empty((draws, utterances), dtype=np.float32)
@@ -35,7 +35,7 @@ def drawn(utterances: int, seed: int, draws: int) -> Weights:
     return counts
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
 def coins(utterances: int, seed: int, draws: int) -> Weights:
     """A fair coin for each utterance, [draws, utterances], +1 or -1."""
     generator = np.random.default_rng(seed)
