@@ -8,16 +8,22 @@ from paredown.doctor.finding import Finding
 
 SECTION = "software"
 ESPNET = "pip install --no-deps espnet==202511"
-# Distribution -> what for, and the command that installs it.
-FOR_MODELS = {"torch": "pip install 'paredown[models]'", "espnet": ESPNET}
+RECOVER = "pip install 'paredown[recover]'"
+# What for, distribution, and the command that installs it.
+WANTED = (
+    ("load and search models", "torch", "pip install 'paredown[models]'"),
+    ("load and search models", "espnet", ESPNET),
+    ("train adapters (lora, qlora)", "peft", RECOVER),
+    ("train adapters beside NF4 (qlora)", "bitsandbytes", RECOVER),
+)
 
 
 def look_at_software() -> Iterator[Finding]:
-    """Python and onnxruntime, then what checkpoints need."""
+    """Python and onnxruntime, then what checkpoints and adapters need."""
     yield Finding(SECTION, "run bundles", "ok", f"onnxruntime {_version('onnxruntime') or _version('onnxruntime-gpu')}", _python())
-    for name, command in FOR_MODELS.items():
+    for purpose, name, command in WANTED:
         version = _version(name)
-        subject, evidence = f"load and search models: {name}", "installed packages"
+        subject, evidence = f"{purpose}: {name}", "installed packages"
         if version:
             yield Finding(SECTION, subject, "ok", f"{name} {version}", evidence)
         else:
