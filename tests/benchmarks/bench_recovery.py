@@ -41,7 +41,7 @@ from tests.benchmarks.bars import Bar, print_bars
 from tests.benchmarks.bench_bits import FOLDER, TABLE_UTTERANCES, Kept, tick
 from tests.benchmarks.decodings import Decodings, told
 from tests.benchmarks.interleave import Ratio
-from tests.benchmarks.recoveries import LEAST_AVERAGE, TRAIN, Recoveries, open_training_data
+from tests.benchmarks.recoveries import AVERAGES, TRAIN, Recoveries, open_training_data
 
 MODEL = "bundled:tatoeba-en-de"
 MARGIN = 1.0  # chrF
@@ -125,7 +125,8 @@ def lossless(bench: Bench) -> None:
     """Chosen on search, confirmed on test in a fixed order, stopping at the first failure."""
     made, whole = bench.made, uncompressed(bench.model)
     ladder = [("4 bits", made.trained_4_bits), ("3 bits", made.trained_3_bits)]
-    ladder += [(f"{LEAST_AVERAGE:g} bits", made.trained_mixed), ("2 bits", made.trained_2_bits)]
+    mixed = (made.trained_longest, made.trained_mixed)
+    ladder += [(f"{average:g} bits", each) for average, each in zip(AVERAGES, mixed, strict=True)] + [("2 bits", made.trained_2_bits)]
     print(f"\nwithout loss: margin {MARGIN:g} chrF, one-sided 95 % bound of the paired loss; chosen on search, confirmed on test")
     best, stopped = None, False
     for name, configuration in ladder:
