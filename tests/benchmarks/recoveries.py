@@ -65,7 +65,7 @@ class Recoveries:
     @cached_property
     def adapted(self) -> Configuration:
         """The same, adapters of rank 64 trained."""
-        return self.with_training(self.without_blocks, self.stage("lora", 900, 1e-3, seed=2, rank=64, alpha=128.0))
+        return self.with_training(self.without_blocks, self.stage("lora", 1100, 3e-4, seed=2, rank=64, alpha=128.0))
 
     def uniform(self, bits: int, method: str = "rtn") -> Configuration:
         """Every layer at one width."""
@@ -102,4 +102,4 @@ class Recoveries:
     @cached_property
     def trained_2_bits(self) -> Configuration:
         """All at 2 bits (three values), from the mixed ones."""
-        return self.with_training(self.uniform(2), self.stage("qat", 800, 6e-4, seed=6), start=self.trained_mixed)
+        return self.with_training(self.uniform(2), self.stage("qat", 600, 6e-4, seed=6), start=self.trained_mixed)
