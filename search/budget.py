@@ -33,6 +33,11 @@ class Budget:
         if not self.scale > 0:
             raise ValueError(f"the scale of a budget must be above zero, got {self.scale}")
 
+    @property
+    def is_quality(self) -> bool:
+        """Whether it limits what the model says, not what it costs."""
+        return self.measure == "quality" or self.measure in METRICS
+
     def violation(self, value: float) -> float:
         """How far the value lies beyond the limit, in units of `scale`; at most 0 where the budget is kept."""
         miss = value - self.limit if self.direction == "minimize" else self.limit - value

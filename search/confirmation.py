@@ -16,7 +16,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 
 from paredown.errors import BadInput
-from paredown.search.budget import Budget, is_feasible
+from paredown.search.budget import METRICS, Budget, is_feasible
 from paredown.search.front import make_front, non_dominated
 from paredown.search.objective import Objective
 from paredown.search.trial import Trial
@@ -85,10 +85,10 @@ class Confirmation:
         """Whether nothing is left to test: all passed, or one failed."""
         return len(self.verdicts) == len(self.order) or any(not verdict.passed for verdict in self.verdicts)
 
-    @property
-    def passed_of(self) -> dict[int, bool]:
-        """Of every trial that was tested, whether it passed."""
-        return {verdict.trial: verdict.passed for verdict in self.verdicts}
+    def passed(self, trial: Trial) -> bool | None:
+        """Whether a trial passed; None where it was not tested, and for one of another study."""
+        found = {(verdict.trial, verdict.digest): verdict.passed for verdict in self.verdicts}
+        return found.get((trial.number, trial.digest))
 
     def with_verdict(self, verdict: Verdict) -> "Confirmation":
         return replace(self, verdicts=(*self.verdicts, verdict))
@@ -101,8 +101,11 @@ class Confirmation:
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """What `to_dict` gave; raises KeyError, TypeError or ValueError on anything else."""
         plain = {name: entry for name, entry in value.items() if name not in ("schema", "done", "order", "verdicts")}
-        if value["schema"] != SCHEMA or value["by"] not in get_args(By):
-            raise ValueError(f"schema must be {SCHEMA} and by one of {', '.join(get_args(By))}, got {value['schema']} and {value['by']}")
+        if value["schema"] != SCHEMA or value["by"] not in get_args(By) or value["metric"] not in METRICS:
+            given = " and ".join(str(value[name]) for name in ("schema", "by", "metric"))
+            raise ValueError(
+                f"schema must be {SCHEMA}, by one of {', '.join(get_args(By))} and metric of {', '.join(METRICS)}, got {given}"
+            )
         order, verdicts = (Planned(**each) for each in value["order"]), (Verdict(**each) for each in value["verdicts"])
         return cls(**plain, order=tuple(order), verdicts=tuple(verdicts))
 
@@ -110,11 +113,9 @@ class Confirmation:
 def read_confirmation(folder: Path) -> Confirmation | None:
     """The record of a study, None where there is none. Raises BadInput if it is damaged."""
     try:
-        text = (folder / FILE).read_text(encoding="utf-8")
+        return Confirmation.from_dict(json.loads((folder / FILE).read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    try:
-        return Confirmation.from_dict(json.loads(text))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"{folder / FILE} must be a record written by paredown confirm, it is not ({error})") from None
 
@@ -183,9 +184,10 @@ def pick_confirmed(
         state = "none was confirmed yet" if record is None else "the confirmation of this study is not finished"
         raise BadInput(f"pick lossless takes a trial that was confirmed on test, {state}: run paredown confirm STUDY")
     cost = cost_of(by or record.by, objectives)
-    passed = [trial for trial in trials if record.passed_of.get(trial.number)]
+    passed = [trial for trial in trials if record.passed(trial)]
     if not passed:
-        raise BadInput(f"pick lossless: no trial of this study was confirmed within {record.margin:g} {record.metric} on {record.split}")
+        limit = f"{record.margin:g} {METRICS[record.metric]}"
+        raise BadInput(f"pick lossless: no trial of this study was confirmed within {limit} on {record.split}")
     fitting = [(trial, trial.outcome) for trial in passed if trial.outcome is not None and is_feasible(budgets, trial.outcome)]
     if not fitting:
         limits = ", ".join(str(budget) for budget in budgets)

@@ -44,13 +44,13 @@ def rank(contestants: Sequence[Contestant]) -> tuple[Contestant, ...]:
 def find_promotable(rungs: Sequence[Sequence[Contestant]], eta: int) -> tuple[tuple[int, Contestant], ...]:
     """(rung, contestant) of all that may be trained longer now, in the order in which they should be.
 
-    `rungs`: those that completed each rung, promoted ones among them; from the last one nobody is promoted. Raises ValueError unless `eta`
-    is at least 2.
+    `rungs`: those that completed each rung, promoted ones among them; from the last one nobody is promoted, and nobody who misses a budget
+    that training cannot mend. Raises ValueError unless `eta` is at least 2.
     """
     if eta < 2:
         raise ValueError(f"eta must be at least 2, got {eta}")
     found = []
     for rung in reversed(range(len(rungs) - 1)):
         best = rank(rungs[rung])[: len(rungs[rung]) // eta]
-        found += [(rung, each) for each in best if not each.promoted]
+        found += [(rung, each) for each in best if not each.promoted and each.violation <= 0]
     return tuple(found)

@@ -7,7 +7,7 @@ choice depends on the seed and on the trials so far alone.
 
 import os
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -16,7 +16,7 @@ from paredown.search.budget import violations
 from paredown.search.objective import read_values
 from paredown.search.outcome import Evaluate, Rejected
 from paredown.search.proposer import Observation, Proposer
-from paredown.search.recovery import MOST_ATTEMPTS, Recovering, plain, rung_of
+from paredown.search.recovery import Recovering, given_up, plain, rung_of
 from paredown.search.sampler import SamplerName, choose_sampler
 from paredown.search.seeding import sampler_seed, trial_rng
 from paredown.search.study import Study
@@ -66,14 +66,13 @@ def run_study(
     `evaluate(configuration, number)` measures one configuration; if it raises `Rejected`, the trial is recorded with the reason and
     the study goes on. Any other exception marks the trial interrupted and comes out; the same call goes on from there later.
     `given`: tried first, in this order, each once. `seconds_used`: of the study's time, what went before (the analysis).
-    Trials of earlier runs count, in number and in time. `watch` is called before and after each trial. `recovering`: how candidates are
-    trained, None where they are not; what an evaluation trains is part of its time.
+    Trials of earlier runs count, in number (interrupted ones do not) and in time. `watch` is called before and after each trial.
+    `recovering`: how candidates are trained, None where they are not; what an evaluation trains is part of its time.
     Returns one line that says why it stopped.
     """
     loop = _Loop(study, evaluate, seconds_used, watch, clock, recovering)
-    attempts = Counter(trial.configuration.digest for trial in study.trials if trial.state == "interrupted")
-    # What ended two processes is not tried first a third time, or it would block the study for ever.
-    interrupted = [t.candidate for t in study.trials if t.state == "interrupted" and attempts[t.configuration.digest] < MOST_ATTEMPTS]
+    blocking = given_up(study.trials)  # what ended two processes is not tried first a third time, or it would block the study for ever
+    interrupted = [trial.candidate for trial in study.trials if trial.state == "interrupted" and trial.digest not in blocking]
     queue = deque([*interrupted, *(study.check(candidate) for candidate in given)])
     while (why := loop.why_stop()) is None:
         candidate = loop.choose(queue)
@@ -112,7 +111,8 @@ class _Loop:
         self._plain: dict[int, str] = {}  # of recovered trials, by number
         self._begin = clock()
         self._trials = study.trials
-        self._before_s = seconds_used + sum(trial.seconds for trial in self._trials if trial.is_finished)
+        # What an interrupted trial trained is kept, so its time was spent too, as far as its process lived to write it down.
+        self._before_s = seconds_used + sum(trial.seconds for trial in self._trials)
         settings = study.spec.search
         self._planned, self._limit_s, self._seed = settings.trials, settings.time_s, settings.seed
         self._sampler: SamplerName = choose_sampler(settings.sampler, settings.trials)

@@ -25,6 +25,12 @@ MOST_ATTEMPTS = 2  # what ended so many processes is not tried again by itself
 Key = Callable[[Configuration], str]  # digest of the weights that a recovered configuration's training makes
 
 
+def given_up(trials: Sequence[Trial]) -> set[str]:
+    """Digests of what ended so many processes that it is not tried again by itself; a user who stopped the study ended none."""
+    attempts = Counter(trial.digest for trial in trials if trial.state == "interrupted" and not trial.was_stopped)
+    return {digest for digest, count in attempts.items() if count >= MOST_ATTEMPTS}
+
+
 def plain(configuration: Configuration) -> Configuration:
     """The configuration as the space resolved it: without training, and without weights inherited from a recovery."""
     kept = tuple(stage for stage in configuration.schedule if isinstance(stage, str) and not stage.startswith("recovered:"))
@@ -99,10 +105,7 @@ class Recovering:
 
     def promotions(self, trials: Sequence[Trial], objectives: Sequence[Objective], budgets: Sequence[Budget]) -> tuple[Candidate, ...]:
         """What is worth training longer now, the first choice first; see `paredown.search.halving`."""
-        interrupted = Counter(trial.digest for trial in trials if trial.state == "interrupted")
-        tried = {trial.digest for trial in trials if trial.is_finished} | {
-            digest for digest, count in interrupted.items() if count >= MOST_ATTEMPTS
-        }
+        tried = {trial.digest for trial in trials if trial.is_finished} | given_up(trials)
         by_number = {trial.number: trial for trial in trials}
         rungs: list[list[Contestant]] = [[] for _ in self.section.rungs]
         for trial in trials:
@@ -120,8 +123,8 @@ class Recovering:
     def _contestant(self, trial: Trial, tried: set[str], objectives: Sequence[Objective], budgets: Sequence[Budget]) -> Contestant:
         assert trial.outcome is not None
         rung = rung_of(trial)
-        # A missed budget on quality may be mended by training, one on costs never is.
-        missed = violations([budget for budget in budgets if budget.direction == "minimize"], trial.outcome)
+        # A missed budget on quality (at most a word error rate, too) may be mended by training, one on costs never is.
+        missed = violations([budget for budget in budgets if not budget.is_quality], trial.outcome)
         beyond = sum(max(0.0, miss) for miss in missed)
         spent = rung + 1 == len(self.section.rungs) or self._promoted(trial, rung).digest in tried
         return Contestant(trial.number, losses(objectives, read_values(objectives, trial.outcome)), beyond, spent)

@@ -54,6 +54,11 @@ class Trial:
         return self.candidate.label
 
     @property
+    def was_stopped(self) -> bool:
+        """Whether a user interrupted it, which is no fault of its own."""
+        return self.state == "interrupted" and (self.reason or "").startswith("KeyboardInterrupt")
+
+    @property
     def is_finished(self) -> bool:
         """Whether it counts: an interrupted trial does not, and its configuration is tried again."""
         return self.state in ("complete", "rejected")

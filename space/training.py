@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self, get_args
 
 Kind = Literal["fine-tune", "distill", "qat", "lora", "qlora"]
+PATTERNS = ("SL", "LS", "LL")  # which of two factors stays semi-orthogonal: S does, L is free
 _DIGEST_LENGTH = 64
 _LARGEST_SEED = 2**32 - 1
 
@@ -39,7 +40,8 @@ class Training:
     `steps` or `minutes` bound it: exactly one of them is there. `rate`: the peak learning rate, after `warmup_steps`; it falls linearly
     to 0 over the last share `cooldown`. `batch_s`: seconds of audio in a batch, padding counted.
     `teacher`: share in [0, 1] of the decoder's loss that is the divergence from the uncompressed model's posteriors.
-    `alpha` scales adapters by alpha / sqrt(rank). `semi_orthogonal`: the pattern of the factors ("SLLS"), None leaves them free.
+    `alpha` scales adapters by alpha / sqrt(rank). `semi_orthogonal`: the pattern of the factors ("SLLS": two letters of `PATTERNS` for
+    `w_1`, two for `w_2`), None leaves them free; where nothing is factorized there is nothing to constrain.
     `masking`: SpecAugment; `dropout`: the model's own, blocks dropped at random included.
     Raises ValueError, naming the rule and the value.
     """
@@ -95,8 +97,8 @@ class Training:
             raise ValueError(f"fine-tune has no teacher (distill has), got teacher = {self.teacher:g}")
         if self.kind == "distill" and self.teacher == 0 and self.mixture.distilled == 0:
             raise ValueError("distill needs a teacher: its posteriors (teacher above 0) or its hypotheses (mixture.distilled), got neither")
-        if self.semi_orthogonal is not None and not isinstance(self.semi_orthogonal, str):
-            raise ValueError(f"semi_orthogonal must be a pattern such as SLLS, got {self.semi_orthogonal!r}")
+        if self.semi_orthogonal is not None and not _is_pattern(self.semi_orthogonal):
+            raise ValueError(f"semi_orthogonal must be {', '.join(PATTERNS)} for w_1 and for w_2, as SLLS, got {self.semi_orthogonal!r}")
         if self.semi_orthogonal is not None and self.kind in ("lora", "qlora"):
             raise ValueError(f"adapters leave factors as they are: no semi_orthogonal with {self.kind}, got {self.semi_orthogonal!r}")
         for name in ("rate", "cooldown", "batch_s", "teacher", "alpha", "weight_decay", "minutes"):
@@ -143,6 +145,10 @@ def _check_number(name: str, value: object, least: float, most: float, *, above:
     fine = isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
     if not fine or (above and value == least):
         raise ValueError(f"{name} must be a number in {'(' if above else '['}{least:g}, {most:g}], got {value!r}")
+
+
+def _is_pattern(value: object) -> bool:
+    return isinstance(value, str) and len(value) == 4 and value[:2] in PATTERNS and value[2:] in PATTERNS
 
 
 def _is_digest(value: object) -> bool:

@@ -79,7 +79,7 @@ def test_flags_change_a_configuration_file(model: str, tmp_path: Path) -> None:
         ("--as espnet --bits 4 --kernel fp32", "--as espnet writes no kernels and no decoding, got --kernel fp32"),
         ("--as espnet --beam-size 3 --ctc-weight 0", "got --beam-size 3, --ctc-weight 0.0"),
         ("--data x.jsonl", "--data is for --method gptq and for layers in int8"),
-        ("--bits 4 --kernel fp32 --data x.jsonl", "got x.jsonl for neither"),
+        ("--bits 4 --kernel fp32 --data x.jsonl", "got x.jsonl for none of them"),
     ],
 )
 def test_flags_that_contradict_are_refused(

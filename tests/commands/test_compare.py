@@ -84,7 +84,10 @@ def test_a_system_is_no_worse_than_itself(place: Path, capsys: pytest.CaptureFix
     assert figures["non_inferiority"] is None  # no margin is agreed on for TER
     assert figures["dagger"]["dagger"]
     assert figures["changed"] == []
-    assert compared(place, "good.txt", "good.txt", capsys, "--task", "st")["non_inferiority"]["passed"]
+    wide = compared(place, "good.txt", "good.txt", capsys, "--task", "st", "--margin", "99")["non_inferiority"]
+    assert wide["passed"]
+    assert wide["loss"] == 0.0
+    assert not compared(place, "good.txt", "good.txt", capsys, "--task", "st")["non_inferiority"]["passed"]  # so few show nothing
 
 
 def test_tables_fit_80_columns(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from paredown import commands
 from paredown.cli import main
-from paredown.data import load_split
+from paredown.data import Split, load_split
 from paredown.models import load_model
 from paredown.quality.judgement import NonInferiority
 from paredown.search.confirmation import FILE, read_confirmation
@@ -22,7 +24,7 @@ from paredown.space.axes.base import SearchSpace
 from paredown.space.axes.layers import LayersAxis
 from paredown.space.configuration import Configuration
 from paredown.trials import confirming
-from paredown.trials.decoding import Decoder
+from paredown.trials.decoding import Decoder, Hypothesis
 from paredown.trials.evaluation import uncompressed
 from paredown.trials.space import uniform_bits
 from tests.commands.tiny import write_split, write_study
@@ -42,6 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A place with a tiny model, its splits, and a study of it with made-up figures on search: fewer bits lose more."""
     place = tmp_path_factory.mktemp("made")
     study, test = write_study(place), write_split(place / "test", utterances=3)
+    write_split(place / "analysis", utterances=5)
     spec = parse_spec(study.read_text().replace('analysis = "', f'test = "{test}", analysis = "').replace("trials = 9", "trials = 5"))
     model = load_model(place / "model")
     given = [Candidate("uncompressed", uncompressed(model))]
@@ -126,10 +129,12 @@ def test_it_stops_at_the_first_that_fails(folder: Path, capsys: pytest.CaptureFi
     assert [confirmed[trial] for trial in order[:3]] == [True, False, None]
     assert main(["front", str(folder)]) == 0
     told = capsys.readouterr().out
-    assert "confirmed" in told
-    assert "failed" in told
+    assert "within 90 chrF, fixed beforehand" in told
+    marks = {row.split("│")[1].strip(): row.split("│")[-2].strip() for row in told.splitlines() if row.startswith("│")}
+    assert [marks[str(trial)] for trial in order[:3]] == ["yes", "no", ""]
     assert main(["confirm", str(folder)]) == 0
-    assert "not tested" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert all(word in told for word in ("confirmed", "failed", "not", "tested"))
 
 
 def test_a_confirmation_that_was_killed_goes_on_where_it_was(
@@ -167,6 +172,8 @@ def test_what_was_fixed_beforehand_stays(folder: Path, made: Path, tmp_path: Pat
     assert "other data than trials were chosen on" in refused(confirm(folder, "--data", str(made / "search")), capsys)
     assert "a figure must be above zero, got '0'" in refused(["confirm", str(folder), "--margin", "0"], capsys)
     assert "an order by energy needs the objective energy_mj" in refused(confirm(folder, "--by", "energy"), capsys)
+    for split in ("search", "analysis"):
+        assert f"{made / split} is the {split} split" in refused(confirm(folder, "--data", str(made / split)), capsys)
     assert not (folder / FILE).exists()
     lock = StudyLock(folder)
     assert "one process drives a study at a time" in refused(confirm(folder), capsys)
@@ -177,6 +184,23 @@ def test_what_was_fixed_beforehand_stays(folder: Path, made: Path, tmp_path: Pat
     assert f"--margin {fixed} 90.0, got 91.0" in refused(["confirm", str(folder), "--margin", "91"], capsys)
     assert f"--by {fixed} size, got latency" in refused(["confirm", str(folder), "--by", "latency"], capsys)
     assert f"--data {fixed} {made / 'test'}, got {other}" in refused(["confirm", str(folder), "--data", str(other)], capsys)
+
+
+def test_too_few_utterances_for_the_margin_are_refused_before_anything_is_tested(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three answers that are right: 63 % of all might be wrong."""
+
+    def right(self: Decoder, bundle: Path, split: Split, *given: Any) -> tuple[Hypothesis, ...]:
+        return tuple(Hypothesis(text, (1,), False) for text in split.references("st"))
+
+    monkeypatch.setattr(Decoder, "decode", right)
+    told = refused(["confirm", str(folder), "--margin", "60"], capsys)
+    assert "3 utterances of" in told
+    assert "cannot confirm a margin of 60 chrF: what none of them shows may cost 63.16; take more of them" in told
+    assert not (folder / FILE).exists()
+    assert main(["confirm", str(folder), "--margin", "64", "--json"]) == 0
+    assert printed(capsys)["verdicts"][0]["passed"]
 
 
 def test_a_study_without_a_test_split_says_what_is_missing(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,6 +216,28 @@ def test_another_model_or_another_trial_is_refused(
     monkeypatch.setattr(confirming, "non_inferiority", Judge(passes=99))
     assert main(confirm(folder)) == 0
     record = json.loads((folder / FILE).read_text())
-    record |= {"verdicts": [], "order": [{**record["order"][0], "digest": "0" * 64}]}
-    (folder / FILE).write_text(json.dumps(record))
-    assert "the plan names trial 1 as 000000000000, which is not the trial of this study" in refused(["confirm", str(folder)], capsys)
+    record |= {"order": [{**record["order"][0], "digest": "0" * 64}]}
+    for verdicts in ([], [record["verdicts"][0] | {"digest": "0" * 64}]):  # not finished, and finished
+        (folder / FILE).write_text(json.dumps(record | {"verdicts": verdicts}))
+        assert "the plan names trial 1 as 000000000000, which is not the trial of this study" in refused(["confirm", str(folder)], capsys)
+    assert main(["front", str(folder), "--json"]) == 0
+    assert {point["confirmed"] for point in printed(capsys)} == {None}
+    assert "no trial of this study was confirmed" in refused(
+        ["export", str(folder), "--pick", "lossless", "-o", str(folder / "out")], capsys
+    )
+
+
+def test_the_table_is_whole_on_a_screen_of_eighty_columns(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confirming, "non_inferiority", Judge(passes=1))
+    assert main(confirm(folder)) == 0
+    capsys.readouterr()
+    for module in (commands.confirm, commands.fronts):
+        monkeypatch.setattr(module, "console", lambda: Console(width=80))
+    assert main(["confirm", str(folder)]) == 0
+    told = capsys.readouterr().out
+    assert "…" not in told
+    assert all(word in told for word in ("confirmed", "failed", "≤ +0.11", "from 0.01", "not tested"))
+    assert main(["front", str(folder), "--all"]) == 0
+    assert "…" not in capsys.readouterr().out

@@ -58,6 +58,8 @@ def test_a_record_that_tested_nothing_yet_marks_nobody(folder: Path, capsys: pyt
     first = read_trials(folder)[1]
     write_confirmation(Confirmation("chrf", 1.0, "size", "a" * 64, "b" * 64, "x/test", (Planned(1, first.digest, 1.0, 0.5),)), folder)
     assert main(["front", str(folder), "--all"]) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "tested on x/test within 1 points" in told
-    assert "confirmed" not in told
+    told = capsys.readouterr().out
+    assert "tested on x/test within 1 chrF" in " ".join(told.split())
+    rows = [row for row in told.splitlines() if row.startswith("│")]
+    assert {row.split("│")[-2].strip() for row in rows} == {""}
+    assert len(rows) > 1

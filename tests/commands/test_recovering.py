@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from paredown.cli import main
+from paredown.space.configuration import Configuration
 from tests.commands.tiny import write_model, write_split
 
 
@@ -53,6 +54,15 @@ def test_what_was_trained_is_told(place: Path, capsys: pytest.CaptureFixture[str
     assert json.loads(capsys.readouterr().out)["recovered"]["steps_done"] == 2
 
 
+def test_stages_of_a_configuration_keep_their_order(place: Path) -> None:
+    schedule = ("factorize", "narrow", "drop", "prune", "quantize")
+    (place / "one.json").write_text(Configuration(schedule=schedule).to_json())
+    flags = ("--configuration", str(place / "one.json"), "--recover", "fine-tune", "--train", str(place / "train"), "--steps", "1")
+    assert main(["convert", str(place / "model"), "-o", str(place / "out"), *flags]) == 0
+    found = json.loads((place / "out" / "manifest.json").read_text())["configuration"]["schedule"]
+    assert [stage if isinstance(stage, str) else stage["kind"] for stage in found] == [*schedule[:-1], "fine-tune", "quantize"]
+
+
 def test_adapters_tell_what_quantizing_them_costs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("peft")
     assert trained(place, "lora", "--rank", "4", "--data", str(place / "train"), "--json") == 0
@@ -60,6 +70,8 @@ def test_adapters_tell_what_quantizing_them_costs(place: Path, capsys: pytest.Ca
     assert gap["utterances"] == 5
     assert gap["before"] > 0
     assert gap["after"] != gap["before"]
+    assert trained(place, "lora", "--rank", "4", output="untold") == 0
+    assert "gap not measured (no --data with references)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -72,6 +84,15 @@ def test_adapters_tell_what_quantizing_them_costs(place: Path, capsys: pytest.Ca
         (("--recover", "qat", "--train", "nowhere", "--steps", "3"), "nowhere"),
         (("--recover", "fine-tune", "--train", "train", "--steps", "3", "--teacher", "0.5"), "fine-tune has no teacher"),
         (("--recover", "qat", "--train", "train", "--steps", "3", "--rate", "2"), "rate must be a number in (0, 1], got 2"),
+        (
+            ("--recover", "qat", "--train", "train", "--steps", "3", "--distilled", "-1"),
+            "mixture.distilled must be a whole number in [0, 1000]",
+        ),
+        (("--recover", "distill", "--train", "train", "--steps", "3", "--rank", "8"), "--rank is that of adapters"),
+        (("--train", "train"), "--train is data for --recover or for a configuration that trains, got train for neither"),
+        (("--recover", "qat", "--train", "train", "--steps", "3", "--bits", "32"), "as their codes will have them, got no codes"),
+        (("--recover", "fine-tune", "--train", "train", "--steps", "9999", "--method", "gptq"), "method gptq needs --data DATA"),
+        (("--recover", "fine-tune", "--train", "train", "--steps", "9999", "--data", "nowhere"), "nowhere"),
     ],
 )
 def test_bad_input_is_one_line(

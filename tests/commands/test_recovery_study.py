@@ -99,3 +99,11 @@ def test_recovery_without_data_is_refused(tmp_path: Path, capsys: pytest.Capture
     (tmp_path / "train" / "0.wav").unlink()
     assert "0.wav" in refused(["run", str(study), "-o", str(tmp_path / "runs")], capsys)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("name", ["analysis", "search", "test"])
+def test_what_trials_are_judged_by_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    study = write_recovering_study(tmp_path, 1)
+    text = study.read_text().replace("data = { ", f'data = {{ test = "{write_split(tmp_path / "test")}", ')
+    study.write_text(text.replace(str(tmp_path / "train"), str(tmp_path / name)))
+    assert f"training data must be apart from {tmp_path / name}, got 4 files of both" in refused(["run", str(study)], capsys)

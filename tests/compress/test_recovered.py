@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from paredown.compress.compress import CompressedModel
 from paredown.compress.narrow import rank_units
 from paredown.compress.network import compress_model, dense_network, names_in_network, state_of
 from paredown.compress.recovered import Recovered
-from paredown.compress.tensors import Quantized
+from paredown.compress.tensors import Array, Quantized
 from paredown.models import Model
 from paredown.space.configuration import TRANSFORMATIONS, Configuration
 from paredown.space.training import Training
@@ -122,6 +123,49 @@ def test_equal_shapes_of_other_heads_are_not_taken(model: Model) -> None:
     name = "encoder.encoders.0.self_attn.linear_q.weight"
     found = compress_model(model, others, recovered=source).tensors[name]
     assert np.array_equal(found, compress_model(model, others).tensors[name])
+
+
+def test_two_factors_are_taken_together_or_not_at_all(model: Model) -> None:
+    whole = Configuration(rank=((f"{FF}.w_1", 3), (f"{FF}.w_2", 3)))
+    narrow = replace(whole, width=((FF, 5),))
+    names = [f"{FF}.{role}.{factor}.weight" for role in ("w_1", "w_2") for factor in ("down", "up")]
+    source = trained(model, whole, stages=0)
+    found = compress_model(model, narrow, recovered=source)
+    kept = found.cuts[f"{FF}.w_1.weight"].indices
+    cut = {names[1]: source.parameters[names[1]][kept], names[2]: source.parameters[names[2]][:, kept]}
+    for name in names:
+        assert np.array_equal(found.tensors[name], cut.get(name, source.parameters[name])), name
+    back, own = compress_model(model, whole, recovered=trained(model, narrow, stages=0)).tensors, compress_model(model, whole).tensors
+    assert all(np.array_equal(back[name], own[name]) for name in names)
+
+
+def test_a_width_of_all_units_is_no_other_shape(model: Model) -> None:
+    units = model.inventory().feed_forwards[FF]
+    source = trained(model, Configuration(), stages=0)
+    found = compress_model(model, Configuration(width=((FF, units),)), recovered=source).tensors
+    back = compress_model(model, Configuration(), recovered=trained(model, Configuration(width=((FF, units),)), stages=0)).tensors
+    for name in (f"{FF}.w_1.weight", f"{FF}.w_1.bias", f"{FF}.w_2.weight"):
+        assert np.array_equal(found[name], source.parameters[name])
+        assert np.array_equal(back[name], found[name])
+
+
+def test_learned_steps_are_inherited_with_the_weights_that_they_belong_to(model: Model) -> None:
+    first, second = f"{FF}.w_1", f"{FF}.w_2"
+    bits, narrow = ((first, 3), (second, 3)), ((FF, 5),)
+    steps = {path: np.linspace(0.01, 0.05, len(state_of(model)[f"{path}.weight"]), dtype=np.float32) for path in (first, second)}
+    source = replace(trained(model, Configuration(), stages=0), steps=steps, bits=dict(bits))
+    found = compress_model(model, Configuration(width=narrow, bits=bits), recovered=source)
+    assert _scales(found, first).tolist() == steps[first][found.cuts[f"{first}.weight"].indices].tolist()
+    assert _scales(found, second).tolist() == steps[second].tolist()
+    narrower = replace(trained(model, Configuration(width=narrow), stages=0), steps={second: steps[second]}, bits=dict(bits))
+    own = compress_model(model, Configuration(bits=bits))
+    assert np.array_equal(_scales(compress_model(model, Configuration(bits=bits), recovered=narrower), second), _scales(own, second))
+
+
+def _scales(compressed: CompressedModel, path: str) -> Array:
+    layer = compressed.tensors[f"{path}.weight"]
+    assert isinstance(layer, Quantized)
+    return layer.scales
 
 
 def test_saved_weights_come_back(model: Model, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ away. A test that forgets the pairs, or one of its tails, is further off than th
 import numpy as np
 import pytest
 
+from paredown.quality.judgement import unseen_loss
 from paredown.quality.pairs import Pairs
 from tests.benchmarks.calibration import (
     P_VALUES,
@@ -48,7 +49,9 @@ def test_the_percentile_bound_would_be_too_optimistic() -> None:
     assert wrongly_passed(pairs, percentile_bound, TRIALS, DRAWS) > 5 + 3 * ERROR
 
 
-def test_a_loss_beyond_the_margin_is_not_passed_and_none_is() -> None:
+def test_a_loss_beyond_the_margin_is_not_passed_and_none_is_where_utterances_are_enough() -> None:
     pairs = Pairs.of("wer", FOUR_BITS, FP32, REFERENCES)
     assert bootstrap_t_bound(pairs, DRAWS) > 0.3
-    assert bootstrap_t_bound(Pairs.of("wer", FP32, FP32, REFERENCES), DRAWS) == 0
+    same = Pairs.of("wer", FP32, FP32, REFERENCES)
+    assert bootstrap_t_bound(same, DRAWS) == unseen_loss(same) > 0.3  # 300 are too few for this margin, 1,000 are not
+    assert bootstrap_t_bound(Pairs("wer", np.tile(same.candidate, (4, 1)), np.tile(same.reference, (4, 1))), DRAWS) < 0.3

@@ -74,6 +74,17 @@ def test_mapsswe_is_in_points_of_word_error_rate() -> None:
     assert (found.test, found.metric, found.utterances) == ("MAPSSWE", "wer", 12)
 
 
+def test_mapsswe_of_segments_that_all_agree_is_a_sign_test() -> None:
+    """One error more in every segment leaves no deviation; NIST's tool prints Z = 0 then, which would give the dagger to any loss."""
+    line = "the cat sat on the mat"
+    for errors, p_value in ((20, 0.5**19), (4, 0.125)):
+        found = mapsswe([line.replace("sat", "x")] * errors + [line] * 10, [line] * (errors + 10), [line] * (errors + 10))
+        assert found.p_value == p_value
+        assert found.significant == (abs(found.effect) > found.smallest_visible)
+    same = mapsswe([line], [line], [line])
+    assert (same.p_value, same.effect, same.dagger) == (1, 0, True)
+
+
 def test_the_dagger_is_mapsswe_for_words_and_the_bootstrap_for_the_rest() -> None:
     assert dagger("wer", WORSE, REFERENCES, REFERENCES).test == "MAPSSWE"
     assert dagger("chrf", WORSE, REFERENCES, REFERENCES) == paired_bootstrap("chrf", WORSE, REFERENCES, REFERENCES)

@@ -1,15 +1,13 @@
 """The gap between two networks: zero for equal ones, hand-computed for known ones, padding left out."""
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
 
 from paredown.models.network import Network, build_network
-from paredown.recover.probe import Gap, Outputs, Probe, compute_outputs, make_probe, measure_gap, probe_of_batch
+from paredown.recover.probe import Gap, Outputs, Probe, compute_outputs, make_probe, measure_gap
 from tests.models.checkpoints import st_config
-from tests.recover.streams import make_batch
 
 
 def _network() -> Network:
@@ -49,19 +47,11 @@ def test_a_changed_weight_is_seen() -> None:
     assert gap.divergence == 0.0
 
 
-def test_a_batch_becomes_a_probe_without_its_padding() -> None:
-    network, batch = _network(), make_batch(4)
-    shortest = int(batch.frames.min())  # convolutions of the encoder look into the padding of shorter ones
-    batch = replace(batch, features=batch.features[:, :shortest], frames=torch.full_like(batch.frames, shortest))
-    probe = probe_of_batch(network, batch, sos=7)
-    assert (probe.tokens[:, 0] == 7).all()
-    assert torch.equal(probe.token_lengths, batch.token_lengths + 1)
-    together = compute_outputs(network, probe).parts["decoder"]
-    alone = []
-    for row, length in enumerate(probe.token_lengths.tolist()):
-        here = slice(row, row + 1)
-        one = Probe(probe.features[here], probe.frames[here], probe.tokens[here, :length], probe.token_lengths[here])
-        alone.append(compute_outputs(network, one).parts["decoder"])
-    assert len(set(probe.token_lengths.tolist())) > 1
-    assert len(together) == int(probe.token_lengths.sum())
-    assert torch.allclose(together, torch.cat(alone), atol=1e-4)
+def test_padding_is_left_out() -> None:
+    network = _network()
+    probe = make_probe(network)
+    shorter = Probe(probe.features, probe.frames, probe.tokens, torch.tensor([12, 7]))
+    together = compute_outputs(network, shorter).parts["decoder"]
+    alone = [compute_outputs(network, probe).parts["decoder"][start : start + count] for start, count in ((0, 12), (12, 7))]
+    assert len(together) == 12 + 7
+    assert torch.allclose(together, torch.cat(alone), atol=1e-5)  # a position sees none behind it

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from paredown.recover.precision import has_bfloat16
+from paredown.recover.precision import has_bfloat16, training_device
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,12 @@ def test_cpus_are_asked_for_their_instructions(flags: dict[str, bool], expected:
 def test_gpus_are_asked_for_their_generation(capability: tuple[int, int], expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert has_bfloat16(torch.device("cuda")) is expected
+
+
+@pytest.mark.parametrize(("sees_one", "expected"), [(True, "cuda"), (False, "cpu")])
+def test_weights_are_trained_on_a_gpu_where_there_is_one(sees_one: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: sees_one)
+    assert training_device().type == expected
 
 
 def test_other_devices_compute_in_float32() -> None:

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from paredown.recover.semi_orthogonal import PATTERNS, SemiOrthogonal, constrain, constrained_factors, parse_pattern, start_factors
+from paredown.recover.semi_orthogonal import SemiOrthogonal, constrain, constrained_factors, parse_pattern, start_factors
+from paredown.space.training import PATTERNS
 
 
 def _matrix(rows: int, columns: int, seed: int = 0) -> torch.Tensor:

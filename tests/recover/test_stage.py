@@ -151,6 +151,11 @@ def test_a_finished_run_is_read_and_another_stage_is_refused(tmp_path: Path) -> 
     assert run(make_network(), replace(QAT, rate=1e-3), tmp_path, resume=False).steps_done == STEPS
 
 
+def test_a_run_without_codes_goes_on_whatever_codes_are_to_come(tmp_path: Path) -> None:
+    run(make_network(), STAGE, tmp_path, batches=make_source(3))
+    assert run(make_network(), STAGE, tmp_path, bits={}, granularity="tensor").steps_done == STEPS
+
+
 def test_an_average_is_handed_over_where_asked_for(tmp_path: Path) -> None:
     last, averaged = make_network(), make_network()
     run(last, QAT, tmp_path / "last")

@@ -101,6 +101,15 @@ def test_a_run_without_checkpoint_cannot_be_resumed(tmp_path: Path) -> None:
         train(_network(), make_source(1), _settings(), tmp_path, resume=True)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_a_damaged_checkpoint_is_told_in_one_line(tmp_path: Path, share: float) -> None:
+    train(_network(), make_source(1), _settings(), tmp_path)
+    checkpoint = tmp_path / "checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[: round(share * checkpoint.stat().st_size)])
+    with pytest.raises(BadInput, match=r"must be as paredown wrote it, .*checkpoint\.pt is damaged: remove it"):
+        train(_network(), make_source(1), _settings(), tmp_path, resume=True)
+
+
 def test_a_loss_that_is_not_finite_stops_training(tmp_path: Path) -> None:
     network = _network()
     torch.nn.init.constant_(network.decoder.output_layer.bias, float("nan"))

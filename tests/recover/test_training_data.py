@@ -1,6 +1,7 @@
 """Facts of a split: right, found once, found again when a file changes; and stages that name other data are refused."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,13 @@ def test_a_stage_names_its_data(tmp_path: Path) -> None:
         data.check(Training("fine-tune", "a" * 64, steps=1))
     with pytest.raises(BadInput, match=r"names its out-of-domain data, .*; none was given"):
         TrainingData(train).check(mixed)
+
+
+def test_what_something_is_judged_by_trains_nothing(tmp_path: Path) -> None:
+    train, other, search = write_split(tmp_path / "train"), write_split(tmp_path / "other"), write_split(tmp_path / "search")
+    data = TrainingData(train, other)
+    data.check_apart(search)
+    (tmp_path / "link").symlink_to(other.utterances[1].audio)
+    linked = replace(search.utterances[0], audio=tmp_path / "link")
+    with pytest.raises(BadInput, match=r"must be apart from search, got 1 files of both, .*link among them"):
+        data.check_apart(Split("search", (linked, *search.utterances[1:])))

@@ -86,7 +86,9 @@ def record_of(*passed: bool, by: By = "size") -> Confirmation:
 
 def test_it_is_done_when_all_passed_or_one_failed() -> None:
     assert [record_of(*passed).is_done for passed in [(), (True,), (True, False), (True, True, True, True)]] == [False, False, True, True]
-    assert record_of(True, False).passed_of == {2: True, 1: False}
+    assert [record_of(True, False).passed(one) for one in TRIALS[:4]] == [None, False, True, None]
+    assert record_of(True, False).passed(trial(2, 0.5, 90.0, 10e6)) is True
+    assert record_of(True, False).passed(replace(TRIALS[2], candidate=TRIALS[3].candidate)) is None  # of another study
     with pytest.raises(ValueError, match=r"verdicts must follow the order of the plan, got those of trials \[1\]"):
         replace(record_of(), verdicts=(verdict(record_of().order[1], True),))
 
@@ -136,7 +138,7 @@ def test_lossless_is_the_smallest_or_fastest_that_passed() -> None:
     [
         (None, "takes a trial that was confirmed on test, none was confirmed yet: run paredown confirm STUDY"),
         (record_of(True), "the confirmation of this study is not finished: run paredown confirm STUDY"),
-        (record_of(False), "no trial of this study was confirmed within 1 chrf on x/test"),
+        (record_of(False), "no trial of this study was confirmed within 1 chrF on x/test"),
         (record_of(True, False), "no trial that was confirmed keeps size <= 1 MB; confirmed are 2"),
     ],
 )

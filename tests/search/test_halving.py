@@ -25,6 +25,13 @@ def test_what_misses_a_budget_on_costs_comes_last_however_good_it_is() -> None:
     assert numbers(rank(contestants)) == [3, 1, 2, 0]
 
 
+def test_what_misses_a_budget_on_costs_is_never_trained_longer() -> None:
+    """Three trials would let one go on; the best of them is the only one within the budgets, and was promoted."""
+    within, beyond = Contestant(0, (5.0,), promoted=True), [Contestant(number, (1.0,), 0.1) for number in (1, 2)]
+    assert find_promotable([[within, *beyond], []], 3) == ()
+    assert find_promotable([beyond * 3, []], 3) == ()
+
+
 def test_a_third_of_a_rung_goes_on_the_highest_rung_first() -> None:
     """Seven short recoveries let two go on, three longer ones let one; of those the best was promoted before."""
     short = [Contestant(number, (float(number),), promoted=number == 0) for number in range(7)]

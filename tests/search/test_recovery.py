@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from paredown.profilers.measurement import Measurement
 from paredown.search import loop as loop_module
 from paredown.search.budget import make_budget
 from paredown.search.loop import run_study
@@ -190,6 +191,19 @@ def test_what_misses_a_budget_on_size_is_not_trained_longer_and_what_misses_qual
     assert [one.label for one in recovering().promotions(known, objectives, budgets)] == ["recovered longer (trial 1)"]
 
 
+def test_too_many_word_errors_are_mended_by_training_like_any_quality() -> None:
+    """At most so many, as costs are, but no cost: the one that misses it by most is the best, and is trained longer."""
+    known = []
+    for number, blocks in enumerate((5, 4, 3)):
+        trial = short(Configuration(keep=(("decoder", tuple(range(blocks))),)), number)
+        assert trial.outcome is not None
+        errors = Measurement(40.0 - number, "WER")
+        known.append(replace(trial, outcome=Outcome((*trial.outcome.measurements, ("wer", errors)))))
+    budgets = [make_budget("quality", 30, "wer")]
+    assert budgets[0].direction == "minimize"
+    assert [one.label for one in recovering().promotions(known, toy.toy_spec().objective_list, budgets)] == ["recovered longer (trial 0)"]
+
+
 def test_a_longer_recovery_that_was_interrupted_comes_first_and_is_given_up_after_two(tmp_path: Path) -> None:
     def faulty(configuration: Configuration, number: int) -> Outcome:
         if len(configuration.trainings) == 2:
@@ -202,6 +216,34 @@ def test_a_longer_recovery_that_was_interrupted_comes_first_and_is_given_up_afte
     first, second = (trial for trial in run(tmp_path, 6) if trial.state == "interrupted")
     assert first.configuration == second.configuration
     assert first.configuration not in [trial.configuration for trial in run(tmp_path, 12) if trial.state == "complete"]
+
+
+def test_who_stops_a_study_gives_nothing_up_and_the_time_counts(tmp_path: Path) -> None:
+    """Three times in the same longer recovery, 20 s each; it is the next that is complete, and 60 s are gone."""
+    clock = Clock()
+
+    def stopped(configuration: Configuration, number: int) -> Outcome:
+        clock.now_s += 20.0
+        if len(configuration.trainings) == 2:
+            raise KeyboardInterrupt
+        return evaluate(configuration, number)
+
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt), toy.open_study(tmp_path, spec(12)) as study:
+            run_study(study, stopped, toy.given(), clock=clock, recovering=recovering())
+    with toy.open_study(tmp_path, spec(12, "5 min")) as study:
+        begun = study.trials
+        run_study(study, evaluate, toy.given(), clock=Clock(), recovering=recovering())
+        found = study.trials
+    first = begun[-1]
+    assert [trial.state for trial in begun[-3:]] == ["interrupted"] * 3
+    assert {trial.digest for trial in begun[-3:]} == {first.digest} == {found[len(begun)].digest}
+    assert found[len(begun)].state == "complete"
+    with toy.open_study(tmp_path / "short", spec(12)) as study, pytest.raises(KeyboardInterrupt):
+        run_study(study, stopped, toy.given(), clock=clock, recovering=recovering())
+    with toy.open_study(tmp_path / "short", spec(12, f"{20 * len(begun[:-2])} s")) as study:
+        why = run_study(study, evaluate, toy.given(), clock=Clock(), recovering=recovering())
+    assert "is spent" in why
 
 
 def test_a_longer_recovery_that_is_rejected_is_not_tried_again(tmp_path: Path) -> None:

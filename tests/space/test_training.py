@@ -38,6 +38,9 @@ def scheduled(*stages: str | Training) -> Configuration:
         ({"seed": 2**32}, "seed must be a whole number"),
         ({"rank": 0}, "rank must be a whole number"),
         ({"masking": 1}, "masking must be true or false"),
+        ({"semi_orthogonal": "SLSS"}, "semi_orthogonal must be SL, LS, LL for w_1 and for w_2, as SLLS, got 'SLSS'"),
+        ({"semi_orthogonal": "SL"}, "semi_orthogonal must be"),
+        ({"semi_orthogonal": True}, "semi_orthogonal must be"),
         ({"kind": "lora", "semi_orthogonal": "SLLS"}, "no semi_orthogonal with lora"),
     ],
 )

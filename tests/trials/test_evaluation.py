@@ -1,6 +1,7 @@
 """The pieces of an evaluation that can be said exactly: which utterances are timed, and how figures of one study share a scale."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from paredown.errors import BadInput
 from paredown.profilers.energy.energy import Energy, Figures, Origin
 from paredown.profilers.energy.spread import Spread
 from paredown.profilers.latency import Latency, Timing
+from paredown.quality import score
 from paredown.search.outcome import Rejected
 from paredown.trials import evaluation
-from paredown.trials.evaluation import Evaluator, energy_on_one_scale, on_one_scale, spread_by_length
+from paredown.trials.decoding import Hypothesis
+from paredown.trials.evaluation import Evaluator, Reference, energy_on_one_scale, on_one_scale, spread_by_length
 
 
 def split_of_sizes(folder: Path, sizes: list[int]) -> Split:
@@ -80,6 +83,27 @@ class Faked:
 
     class model:  # noqa: N801
         task = "st"
+
+
+def test_unspaced_text_is_cut_by_the_right_tokenizer_and_nothing_counts_words_in_it(tmp_path: Path) -> None:
+    """BLEU of a study is that of `paredown evaluate`; cut at white space, half a sentence right would be nothing right."""
+    reference, half = "他们昨天在城里买了新的书", "他们昨天在城里卖了旧的车"
+    audio = tmp_path / "0.wav"
+    audio.write_bytes(bytes(10))
+    split = Split("s", (Utterance("u0", audio, reference, reference),))
+
+    def measured(task: str, metric: str) -> dict[str, Any]:
+        faked: Any = SimpleNamespace(model=SimpleNamespace(task=task), instructions=())
+        found = (Hypothesis(half, (1, 2), False),)
+        evaluator = Evaluator(faked, faked, faked, split, metric, 0, faked)
+        return dict(evaluator._quality(found, Reference(tmp_path, found, 1.0, None)))
+
+    bleu = measured("st", "bleu")["bleu"]
+    assert bleu.value == pytest.approx(score("bleu", [half], [reference], tokenizer="zh").value)
+    assert bleu.value > 10
+    assert "tok:zh" in bleu.detail_of["signature"]
+    assert set(measured("asr", "chrf")) == {"quality", "chrf"}
+    assert set(measured("st", "chrf")) == {"quality", "chrf", "bleu"}
 
 
 def test_a_refused_candidate_is_rejected_and_a_refused_reference_stops_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

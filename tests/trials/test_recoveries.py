@@ -1,13 +1,16 @@
 """Training stages of configurations, run once and kept: keys, the cache, starts, and what a bundle then holds."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from paredown.compress.compress import CompressedModel
 from paredown.compress.network import compress_model, dense_network, names_in_network, state_of
 from paredown.compress.recovered import Recovered
 from paredown.compress.tensors import Quantized
@@ -15,8 +18,9 @@ from paredown.data import load_split
 from paredown.errors import BadInput
 from paredown.models import Model, load_model
 from paredown.recover.execute import fill_others
+from paredown.recover.trainer import BatchSource
 from paredown.recover.training_data import TrainingData
-from paredown.space.configuration import TRANSFORMATIONS, Configuration, Decode
+from paredown.space.configuration import TRANSFORMATIONS, Configuration, Decode, Scheme
 from paredown.space.training import Mixture, Training
 from paredown.trials.recoveries import Recovery, find_recovery, recover, recovery_key
 from paredown.trials.workshop import Workshop
@@ -156,6 +160,81 @@ def test_a_start_is_inherited_and_named_by_its_digest(model: Model, data: Traini
         find_recovery("b" * 64)
 
 
+def test_steps_of_other_shapes_are_no_start(model: Model, data: TrainingData) -> None:
+    wide = scheduled(replace(SHAPES, width=(), rank=()), stage_of(data, "qat"))
+    source = recover(model, wide, Recovery(data, Quiet()))
+    assert source is not None
+    assert len(source.steps[f"{FF}.w_1"]) > SHAPES.width_of[FF]
+    first = f"recovered:{recovery_key(model.digest, wide)}"
+    for narrower in (replace(SHAPES, rank=()), SHAPES, replace(SHAPES, scheme=Scheme(granularity="tensor"))):
+        found = recover(model, scheduled(narrower, stage_of(data, "qat"), first=(first,)), Recovery(data, Quiet()))
+        assert found is not None
+        compressed = compress_model(model, narrower, recovered=replace(found, stages=5))
+        assert all(len(found.steps[path]) == len(_quantized(compressed, path).scales) for path in found.steps)
+
+
+def test_what_is_kept_asks_for_nothing_before_it(model: Model, data: TrainingData) -> None:
+    start, first, second = (stage_of(data, seed=seed) for seed in (1, 2, 3))
+    source = scheduled(Configuration(), start)
+    recover(model, source, Recovery(data, Quiet()))
+    key = recovery_key(model.digest, source)
+    configuration = scheduled(Configuration(), first, second, first=(f"recovered:{key}",))
+    found = recover(model, configuration, Recovery(data, Quiet()))
+    for digest in (key, recovery_key(model.digest, scheduled(Configuration(), first, first=(f"recovered:{key}",)))):
+        shutil.rmtree(folder() / digest)
+    again = recover(model, configuration, None)
+    assert found is not None
+    assert again is not None
+    assert again.stages == found.stages
+    assert all(np.array_equal(array, again.parameters[name]) for name, array in found.parameters.items())
+
+
+def test_the_kernel_to_come_changes_no_training(model: Model, data: TrainingData) -> None:
+    configuration = scheduled(Configuration(), stage_of(data), stage_of(data, seed=1))
+    weights = []
+    for kernel in ("int8", "fp16"):
+        found = recover(model, replace(configuration, scheme=Scheme(kernel=kernel)), Recovery(data, Quiet()))  # type: ignore[arg-type]
+        assert found is not None
+        weights.append(found.parameters)
+        shutil.rmtree(folder())
+    assert all(np.array_equal(array, weights[1][name]) for name, array in weights[0].items())
+
+
+def test_a_supernet_learns_from_the_uncompressed_model(model: Model, data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    supernet = replace(model, digest="5" * 64)
+    configuration = scheduled(Configuration(), stage_of(data, "distill", teacher=0.5))
+    taught: list[Model] = []
+
+    def batches_of(teacher: Model, *_: Any) -> BatchSource:
+        taught.append(teacher)
+        return lambda _: iter(())
+
+    monkeypatch.setattr("paredown.trials.training_batches.batches_of", batches_of)
+    monkeypatch.setattr("paredown.recover.execute.run_stage", lambda *_: Recovered({}, stages=5))
+    for teacher in (model, None, model):
+        recover(supernet, configuration, Recovery(data, Quiet()), teacher)
+    assert len({path.name for path in folder().iterdir() if path.is_dir()}) == 2  # another teacher, other weights
+    assert taught == [model, supernet]
+
+
+def test_without_factors_nothing_is_held_semi_orthogonal(model: Model, data: TrainingData) -> None:
+    tell = Quiet()
+    stage = stage_of(data, semi_orthogonal="SLLS")
+    assert recover(model, scheduled(replace(SHAPES, rank=()), stage), Recovery(data, tell)) is not None
+    assert any("nothing that the configuration factorizes" in line for line in tell.lines)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU that torch sees")
+@pytest.mark.parametrize("kind", ["fine-tune", "qat"])
+def test_a_stage_is_trained_on_the_gpu(kind: str, model: Model, data: TrainingData) -> None:
+    torch.cuda.reset_peak_memory_stats()
+    found = recover(model, scheduled(SHAPES, stage_of(data, kind)), Recovery(data, Quiet()))
+    assert found is not None
+    assert torch.cuda.max_memory_allocated() > 4 * model.inference_parameters
+    assert next(model.network.parameters()).device.type == "cpu"
+
+
 def test_the_source_ctc_goes_on_from_where_it_was(model: Model) -> None:
     name = "ctc.ctc_lo.weight"
     moved = state_of(model)[name] + 1
@@ -175,10 +254,12 @@ def test_other_data_than_the_schedule_names_is_refused(model: Model, data: Train
         recover(model, configuration, Recovery(other, Quiet()))
 
 
-def test_a_damaged_recovery_counts_as_absent(model: Model, data: TrainingData) -> None:
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_a_damaged_recovery_counts_as_absent(model: Model, data: TrainingData, share: float) -> None:
     configuration = scheduled(SHAPES, stage_of(data))
     first = recover(model, configuration, Recovery(data, Quiet()))
-    (folder() / recovery_key(model.digest, configuration) / "weights.npz").write_bytes(b"PK")
+    kept = folder() / recovery_key(model.digest, configuration) / "weights.npz"
+    kept.write_bytes(kept.read_bytes()[: round(share * kept.stat().st_size)])
     with pytest.raises(BadInput, match="it needs training data"):
         recover(model, configuration, None)
     again = recover(model, configuration, Recovery(data, Quiet()))
@@ -199,6 +280,12 @@ def test_a_loss_that_is_not_finite_is_the_inputs_fault(model: Model, data: Train
 def test_what_the_uncompressed_model_says_is_a_target_too(model: Model, data: TrainingData) -> None:
     configuration = scheduled(SHAPES, stage_of(data, "distill", mixture=Mixture(1, 2)))
     assert recover(model, configuration, Recovery(data, Quiet())) is not None
+
+
+def _quantized(compressed: CompressedModel, path: str) -> Quantized:
+    layer = compressed.tensors[f"{path}.weight"]
+    assert isinstance(layer, Quantized)
+    return layer
 
 
 def _dense(compressed: Any, name: str) -> Any:

@@ -13,6 +13,7 @@ from paredown.commands.recovering import (
     check_recovery,
     open_training,
     trained_weights,
+    trains_adapters,
     with_gap,
     with_recovery,
 )
@@ -41,7 +42,8 @@ def add(subparsers: Any) -> None:
     convert.add_argument(
         "--data",
         metavar="DATA",
-        help="what the model hears for --method gptq, --activations static and the outlier check (bundled model: its analysis split)",
+        help="what the model hears for --method gptq, --activations static, the outlier check and what merging adapters costs "
+        "(bundled model: its analysis split)",
     )
     _add_output(convert)
     convert.set_defaults(run=run_convert)
@@ -74,7 +76,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 def run_convert(options: argparse.Namespace) -> int:
     """Load the model, compress it as asked and write the bundle, after the parity check."""
     from paredown.bundle.forms import check_place
-    from paredown.commands.calibrated import needs_data, prepare
+    from paredown.commands.calibrated import check_data, needs_data, prepare
     from paredown.commands.telling import Telling
     from paredown.data import PREFIX, open_data
     from paredown.models import load_model
@@ -82,18 +84,20 @@ def run_convert(options: argparse.Namespace) -> int:
     _check_options(options)
     check_recovery(options)
     check_place(options.output, options.form, options.force)
-    model, training = load_model(options.model), open_training(options)
-    configuration = with_recovery(configuration_of(model, options), options, training)
-    model = _weights(model, configuration, options)
+    whole, training = load_model(options.model), open_training(options)
+    configuration = with_recovery(configuration_of(whole, options), options, training)
+    model = _weights(whole, configuration, options)
     data = options.data or (f"{options.model}/analysis" if options.model.startswith(PREFIX) else None)
     fixed = "the configuration file says what computes each layer" if options.configuration else None
     if options.form == "espnet":
         fixed = "a checkpoint has no kernels"
     if options.data and not needs_data(model, configuration):
-        raise BadInput(f"--data is for --method gptq and for layers in int8, checked for outliers; got {options.data} for neither")
-    with Telling() as tell:
-        recovered = trained_weights(model, configuration, training, tell)
+        what = "--method gptq and for layers in int8, checked for outliers, and for adapters"
+        raise BadInput(f"--data is for {what}; got {options.data} for none of them")
     split = open_data(data) if data else None
+    check_data(configuration, split)  # before minutes of training
+    with Telling() as tell:
+        recovered = trained_weights(model, configuration, training, tell, whole)
     prepared = prepare(model, configuration, split, fixed, recovered)
     return _write(model, with_gap(model, prepared, recovered, split), options)
 
@@ -143,15 +147,17 @@ def run_export(options: argparse.Namespace) -> int:
         budgets, record = budgets_of(spec, options.budget), read_confirmation(options.study)
         trial = pick_trial(options.pick, trials, spec.objective_list, budgets, record, options.by)
     identity = read_identity(options.study)
-    model = _weights(studied_model(spec, str(identity["model"])), trial.configuration, options)
+    whole = studied_model(spec, str(identity["model"]))
+    model = _weights(whole, trial.configuration, options)
     figures = {name: figure.to_dict() for name, figure in (trial.outcome.measurements if trial.outcome else ())}
     about = {"study": spec.name, "trial": trial.number, "label": trial.label, "target": target_of(identity)}
-    split = split_of(spec, "analysis") if trial.configuration.is_calibrated else None
+    heard = trial.configuration.is_calibrated or trains_adapters(trial.configuration)
+    split = split_of(spec, "analysis") if heard else None
     training = kept_training(spec, model.task) if trial.configuration.is_recovered else None
     with Telling() as tell:
-        recovered = trained_weights(model, trial.configuration, training, tell)
+        recovered = trained_weights(model, trial.configuration, training, tell, whole)
     prepared = prepare(model, trial.configuration, split, "the trial says what computes each layer", recovered)
-    prepared = with_gap(model, prepared, recovered, split_of(spec, "analysis") if recovered else None)
+    prepared = with_gap(model, prepared, recovered, split)
     return _write(model, prepared, options, {**about, "measurements": figures})
 
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from paredown.commands.recovering import trains_adapters
 from paredown.errors import BadInput
 from paredown.space.configuration import Configuration
 
@@ -34,7 +35,13 @@ class Prepared:
     def lines(self) -> list[str]:
         """What the user is told: how it was trained; every layer that fell back, or that none did, or why nobody looked."""
         trained = [f"recovered: {describe_recovery(self.recovered)}"] if self.recovered else []
-        return [*trained, *([str(self.gap)] if self.gap else []), *self._outlier_lines]
+        return [*trained, *self._gap_lines, *self._outlier_lines]
+
+    @property
+    def _gap_lines(self) -> list[str]:
+        if self.gap is None and trains_adapters(self.compressed.configuration):
+            return ["merged weights, quantized by the configuration: gap not measured (no --data with references)"]
+        return [] if self.gap is None else [str(self.gap)]
 
     @property
     def _outlier_lines(self) -> list[str]:
@@ -79,9 +86,7 @@ def prepare(
     inventory = model.inventory()
     calibrated, in_int8 = configuration.is_calibrated, _is_in_int8(model, configuration)
     unchecked = fixed or "no --data" if in_int8 else None
-    if split is None and calibrated:
-        what = "method gptq needs" if configuration.scheme.method == "gptq" else "static activations need"
-        raise BadInput(f"{what} --data DATA, utterances that the model hears while it is calibrated; got none")
+    check_data(configuration, split)
     if split is None or not (calibrated or (in_int8 and fixed is None)):
         with machine_share():
             return Prepared(compress_model(model, configuration, recovered=recovered), unchecked=unchecked)
@@ -99,6 +104,13 @@ def prepare(
     return Prepared(replace(compressed, configuration=with_fallbacks(configuration, outliers)), outliers)
 
 
+def check_data(configuration: Configuration, split: "Split | None") -> None:
+    """Raises BadInput if there is nothing to calibrate on where something is calibrated."""
+    if split is None and configuration.is_calibrated:
+        what = "method gptq needs" if configuration.scheme.method == "gptq" else "static activations need"
+        raise BadInput(f"{what} --data DATA, utterances that the model hears while it is calibrated; got none")
+
+
 def describe_recovery(about: Mapping[str, Any]) -> str:
     """One line of what a training stage says of itself: plain figures by name."""
     plain = {name: value for name, value in about.items() if isinstance(value, str | int | float)}
@@ -106,8 +118,10 @@ def describe_recovery(about: Mapping[str, Any]) -> str:
 
 
 def needs_data(model: "Model", configuration: Configuration) -> bool:
-    """Whether there is something to listen to data for: codes to calibrate, or layers in int8 whose activations may have outliers."""
-    return configuration.is_calibrated or _is_in_int8(model, configuration)
+    """Whether there is something to listen to data for: codes to calibrate, layers in int8 whose activations may have outliers, adapters
+    whose merged weights are quantized.
+    """
+    return configuration.is_calibrated or _is_in_int8(model, configuration) or trains_adapters(configuration)
 
 
 def _is_in_int8(model: "Model", configuration: Configuration) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from paredown.commands.opening import opened
 from paredown.commands.printing import add_json, console, natural, positive, positive_real, print_json
-from paredown.commands.scoring import add_language, check_words, tokenizer_for
+from paredown.commands.scoring import add_language, tokenizer_for
 from paredown.errors import BadInput
 from paredown.report.output_file import check_output_file
 
@@ -119,6 +119,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _hear(options: argparse.Namespace, split: "Split") -> Said:
     """Hypotheses of both: read from files, or decoded by the bundles themselves. Raises BadInput where they are of different tasks."""
+    from paredown.quality.metrics import check_words
     from paredown.runtime.bundle_files import read_manifest
     from paredown.trials.decoding import Decoder, Search
 

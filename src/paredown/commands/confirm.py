@@ -20,7 +20,9 @@ _COSTS = {"size": ("size MB", 1e-6, 2), "latency": ("latency ms", 1.0, 1), "ener
 def add(subparsers: Any) -> None:
     confirm = subparsers.add_parser("confirm", help="test on data never chosen by which trials lose no more than a margin")
     confirm.add_argument("study", type=Path, metavar="STUDY", help="folder of the study (runs/NAME)")
-    confirm.add_argument("--margin", type=positive_real, metavar="POINTS", help="loss allowed, in the study's metric (default 1.0)")
+    confirm.add_argument(
+        "--margin", type=positive_real, metavar="POINTS", help="loss allowed, in the study's metric (default 1.0 chrF or BLEU, 0.3 %% WER)"
+    )
     confirm.add_argument("--by", choices=tuple(_COSTS), help="the cost that orders trials from mild to aggressive (default size)")
     confirm.add_argument("--data", metavar="DATA", help="the test split (default the study's data.test)")
     add_json(confirm)
@@ -32,13 +34,14 @@ def run(options: argparse.Namespace) -> int:
     from paredown.commands.telling import Telling
     from paredown.search.confirmation import read_confirmation
     from paredown.search.study import read_identity
-    from paredown.trials.confirming import check_asked, confirm_study, make_plan
+    from paredown.trials.confirming import check_asked, check_plan, confirm_study, make_plan
     from paredown.trials.study_run import split_of, studied_model
 
     spec, trials = read_study(options.study)
     record = read_confirmation(options.study)
     asked = _open(options.data)
     if record is not None:
+        check_plan(record, trials)
         check_asked(record, options.margin, options.by, asked)
     if record is None or not record.is_done:
         identity = read_identity(options.study)
@@ -68,7 +71,7 @@ def _open(reference: str | None) -> "Split | None":
 def show(spec: "StudySpec", trials: "tuple[Trial, ...]", record: "Confirmation") -> None:
     """A row for each trial of the plan, and what the figures mean."""
     cost, points = _COSTS[record.by][0], METRICS[record.metric]
-    columns = ("trial", "made of", cost, "lost on search", "lost on test", "at most", "smallest visible", "no loss", "p of a difference")
+    columns = ("trial", "made of", cost, "lost on search", "lost on test", "no loss", "differs")
     made_of = {trial.number: describe(trial) for trial in trials}
     verdicts = {verdict.trial: verdict for verdict in record.verdicts}
     rows = [(str(one.trial), made_of[one.trial], *_figures(record, one, verdicts.get(one.trial))) for one in record.order]
@@ -77,21 +80,24 @@ def show(spec: "StudySpec", trials: "tuple[Trial, ...]", record: "Confirmation")
     caption = (
         f"{tested.utterances if tested else 0} utterances of {record.split}, points of {points}, against the uncompressed model; "
         f"{len(passed)} of {len(record.order)} confirmed.\n"
-        f"No loss: the one-sided 95 % bound of the loss ('at most') lies below {record.margin:g} {points}, which was fixed beforehand; "
-        "tested in this order up to the first that fails.\n"
-        "Smallest visible: the smallest margin that a trial which loses nothing would have passed. "
-        f"p of a difference: {tested.dagger_test if tested else 'none'}; the papers' dagger stands where it is 0.05 or more."
+        f"No loss: the one-sided 95 % bound of the loss (≤) lies below {record.margin:g} {points}, which was fixed beforehand; tested in "
+        "this order up to the first that fails. From: the smallest margin that a trial which loses nothing would have passed.\n"
+        f"Differs: p of {tested.dagger_test if tested else 'the test'}, two-sided; † (the papers' dagger): 0.05 or more. From: the "
+        "smallest effect that it would have called significant."
     )
     result = table(f"no loss of {spec.name}", columns, rows, caption)
     result.columns[1].justify = "left"
+    result.show_lines = True
     console().print(result)
 
 
 def _figures(record: "Confirmation", planned: "Planned", verdict: "Verdict | None") -> tuple[str, ...]:
+    from paredown.report.compare_table import p_text
+
     _, scale, digits = _COSTS[record.by]
     known = (f"{planned.cost * scale:.{digits}f}", f"{planned.search_loss:+.2f}")
     if verdict is None:
-        return (*known, "", "", "", "not tested", "")
-    dagger = f"{verdict.dagger_p:.3f}" + (" †" if verdict.dagger_p >= 0.05 else "")
-    passed = "confirmed" if verdict.passed else "failed"
-    return (*known, f"{verdict.loss:+.2f}", f"{verdict.upper95:+.2f}", f"{verdict.smallest_visible:.2f}", passed, dagger)
+        return (*known, "", "not tested", "")
+    test = f"{verdict.loss:+.2f}\n≤ {verdict.upper95:+.2f}\nfrom {verdict.smallest_visible:.2f}"
+    dagger = f"p {p_text(verdict.dagger_p)}" + (" †" if verdict.dagger_p >= 0.05 else "")
+    return (*known, test, "confirmed" if verdict.passed else "failed", f"{dagger}\nfrom {verdict.dagger_visible:.2f}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from paredown.commands.opening import opened
 from paredown.commands.printing import add_json, console, positive, print_json, table
-from paredown.commands.scoring import OF_TASK, add_language, check_words, tokenizer_for
+from paredown.commands.scoring import OF_TASK, add_language, tokenizer_for
 from paredown.errors import BadInput
 from paredown.report.output_file import check_output_file
 
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     from paredown.data import open_data
     from paredown.profilers.machine_lock import machine_share
     from paredown.quality import score
-    from paredown.quality.metrics import counts_words_of
+    from paredown.quality.metrics import check_words, counts_words_of
     from paredown.runtime.bundle_files import read_manifest
     from paredown.trials.decoding import Decoder, Search
 

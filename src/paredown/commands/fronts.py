@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from paredown.commands.printing import add_budgets, add_json, console, megabytes, print_json, table
 from paredown.errors import BadInput
+from paredown.search.budget import METRICS
 
 if TYPE_CHECKING:
     from paredown.search.budget import Budget
@@ -76,20 +77,20 @@ def run_front(options: argparse.Namespace) -> int:
     chosen = [point for point in points if options.all or point.on_front]
     chosen.sort(key=lambda point: objectives[0].loss(point.values[0]))
     if options.json:
-        passed = {} if record is None else record.passed_of
-        print_json([point.to_dict(objectives) | {"confirmed": passed.get(point.trial.number)} for point in chosen])
+        print_json([point.to_dict(objectives) | {"confirmed": None if record is None else record.passed(point.trial)} for point in chosen])
         return 0
     on_front = ["on front"] if options.all else []
     headings = [_heading(objective, chosen) for objective in objectives]
     columns = ("trial", "made of", *on_front, *headings, "x at fixed tokens", "tokens", "feasible", *(["no loss"] if record else []))
     caption = (
         f"{len(points)} trials complete, {sum(point.on_front for point in points)} on the front. "
-        "Quality is the difference to the uncompressed model; brackets hold 95 % intervals;\n"
+        "Quality is the difference to the uncompressed model, above 0 where better; brackets hold 95 % intervals;\n"
         "latency is of one load of each model: where it lies in memory, 1 to 4 %, is not in its interval;\n"
         "'x at fixed tokens' is latency over the uncompressed model's, both decoding the same number of tokens; tokens: mean decoded."
     )
     if record is not None:
-        caption += f"\nNo loss: tested on {record.split} within {record.margin:g} points, fixed beforehand (see paredown confirm)."
+        margin = f"{record.margin:g} {METRICS[record.metric]}"
+        caption += f"\nNo loss: tested on {record.split} within {margin}, fixed beforehand; no entry: not tested (see paredown confirm)."
     rows = ((*_row(point, objectives, options.all), *_confirmed(point, record)) for point in chosen)
     result = table(f"front of {spec.name}", columns, rows, caption)
     result.columns[1].justify = "left"
@@ -120,8 +121,8 @@ def _row(point: "FrontPoint", objectives: Sequence[Any], with_front: bool) -> tu
 
 
 def _confirmed(point: "FrontPoint", record: "Confirmation | None") -> tuple[str, ...]:
-    """Whether a trial was tested on *test*, and what came out; nothing where the study was not confirmed."""
-    return () if record is None else ({True: "confirmed", False: "failed", None: ""}[record.passed_of.get(point.trial.number)],)
+    """Whether a trial was confirmed on *test*, nothing where it was not tested; no cell where the study was not confirmed."""
+    return () if record is None else ({True: "yes", False: "no", None: ""}[record.passed(point.trial)],)
 
 
 def _decoded(outcome: "Outcome") -> tuple[str, str]:

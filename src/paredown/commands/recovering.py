@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from paredown.commands.printing import positive, real
 from paredown.errors import BadInput
-from paredown.space.configuration import TRANSFORMATIONS, Configuration
+from paredown.space.configuration import Configuration
 from paredown.space.training import Kind, Mixture, Training
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def check_recovery(options: argparse.Namespace) -> None:
         raise BadInput("--recover needs --train DATA and a bound, --steps N or --minutes N")
     if options.other is not None and options.train is None:
         raise BadInput("--other is out-of-domain data beside --train DATA, got it alone")
+    if options.rank is not None and options.recover not in ("lora", "qlora"):
+        raise BadInput(f"--rank is that of adapters, of --recover lora or qlora; got {options.rank} for {options.recover}")
 
 
 def open_training(options: argparse.Namespace) -> "TrainingData | None":
@@ -58,15 +60,22 @@ def open_training(options: argparse.Namespace) -> "TrainingData | None":
 
 
 def with_recovery(configuration: Configuration, options: argparse.Namespace, data: "TrainingData | None") -> Configuration:
-    """The configuration with a training stage in front of its codes, as the flags say. Raises BadInput for impossible ones."""
+    """The configuration with a training stage in front of its codes, as the flags say, all its other stages as they are.
+
+    Raises BadInput for impossible flags, and for data that nothing trains on.
+    """
     if options.recover is None or data is None:
+        if data is not None and not configuration.trainings:
+            raise BadInput(f"--train is data for --recover or for a configuration that trains, got {options.train} for neither")
         return configuration
     if configuration.trainings:
         raise BadInput("--recover adds a training stage, the configuration file has some already")
+    if options.recover == "qat" and not configuration.bits:
+        raise BadInput("--recover qat trains layers as their codes will have them, got no codes: add --bits 2 to 8")
     settings: dict[str, Any] = {name: getattr(options, name) for name in ("steps", "minutes", "rate", "rank")}
     teacher = options.teacher if options.teacher is not None else 0.5 if options.recover == "distill" and not options.distilled else 0.0
-    mixture = Mixture(1, options.distilled or 0, 1 if data.other is not None else 0)
     try:
+        mixture = Mixture(1, options.distilled or 0, 1 if data.other is not None else 0)
         stage = Training(
             options.recover,
             data.digest,
@@ -75,27 +84,38 @@ def with_recovery(configuration: Configuration, options: argparse.Namespace, dat
             other_data=data.other_digest,
             **{name: value for name, value in settings.items() if value is not None},
         )
-        first = [stage for stage in configuration.schedule if stage not in TRANSFORMATIONS]
-        return replace(configuration, schedule=(*first, *TRANSFORMATIONS[:-1], stage, TRANSFORMATIONS[-1]))
+        *before, quantize = configuration.schedule
+        return replace(configuration, schedule=(*before, stage, quantize))
     except ValueError as error:
         raise BadInput(str(error)) from None
 
 
-def trained_weights(model: "Model", configuration: Configuration, data: "TrainingData | None", tell: "Teller") -> "Recovered | None":
-    """What training makes of the model, from the cache or trained now, None where the schedule trains nothing. Raises BadInput."""
+def trained_weights(
+    model: "Model", configuration: Configuration, data: "TrainingData | None", tell: "Teller", teacher: "Model | None" = None
+) -> "Recovered | None":
+    """What training makes of the model, from the cache or trained now, None where the schedule trains nothing. Raises BadInput.
+
+    `teacher`: the uncompressed model, where `model` is a supernet of it.
+    """
     from paredown.trials.recoveries import Recovery, recover
 
-    return recover(model, configuration, Recovery(data, tell)) if configuration.is_recovered else None
+    return recover(model, configuration, Recovery(data, tell), teacher) if configuration.is_recovered else None
+
+
+def trains_adapters(configuration: Configuration) -> bool:
+    """Whether adapters are merged and then stored as codes, which makes another model, so that the gap is to be told."""
+    return bool(configuration.bits) and bool(configuration.trainings) and configuration.trainings[-1].kind in ("lora", "qlora")
 
 
 def with_gap(model: "Model", prepared: "Prepared", recovered: "Recovered | None", split: "Split | None") -> "Prepared":
-    """The same with lines on what was trained: of adapters also what quantizing the merged weights costs, where `split` can tell."""
+    """The same with lines on what was trained: of adapters also what quantizing the merged weights costs, where `split` can tell: one
+    with references for every utterance.
+    """
     from paredown.trials.requantizing import requantization_gap
 
     if recovered is None:
         return prepared
-    told = dict(recovered.about)
     gap = None
-    if told.get("kind") in ("lora", "qlora") and split is not None and prepared.compressed.configuration.bits:
+    if trains_adapters(prepared.compressed.configuration) and split is not None and split.has_references(model.task):
         gap = requantization_gap(model, prepared.compressed, recovered, split)
-    return replace(prepared, recovered=told, gap=gap)
+    return replace(prepared, recovered=dict(recovered.about), gap=gap)

@@ -30,12 +30,3 @@ def tokenizer_for(language: str | None, references: Sequence[str]) -> str:
             f"--language {language} is cut into words by {tokenizer}: pip install '{package}', or leave --language out for characters"
         )
     return tokenizer
-
-
-def check_words(metrics: Sequence[str], tokenizer: str) -> None:
-    """Raises BadInput where a metric counts words and the text has none between white space."""
-    from paredown.quality.metrics import counts_words_of
-
-    for metric in metrics:
-        if not counts_words_of(metric, tokenizer):
-            raise BadInput(f"{metric} counts words between white space, which the references do not have: use cer or chrf")

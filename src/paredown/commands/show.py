@@ -133,7 +133,8 @@ def _ablate(options: argparse.Namespace) -> int:
     metric = METRICS[spec.objectives.quality]
     columns = ("", f"quality {metric}", "latency ms", "size MB", "bought: quality", "latency", "size")
     caption = (
-        f"{found[0].outcome.measurement_of['quality'].samples} utterances of search. Quality is the difference to the uncompressed model.\n"
+        f"{found[0].outcome.measurement_of['quality'].samples} utterances of search. "
+        "Quality is the difference to the uncompressed model, above 0 where better.\n"
         "Bought: what the axis changed, its row against the first; latency and size as share of what they would be without it."
     )
     console().print(

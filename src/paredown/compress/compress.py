@@ -81,7 +81,7 @@ def compress(
     check_names(inventory, groups, configuration)
     memo = {} if memo is None else memo
     reduction = _begin(state, inventory, configuration, stored_order, memo, recovered)
-    parameters = _reduce(reduction, recovered)
+    parameters, recovered = _reduce(reduction, recovered)
     masks, rounding = _masks(parameters, groups, configuration), _Rounding(reduction, parameters, calibration, recovered)
     tensors: dict[str, Tensor] = {}
     reduced = reduce_inventory(inventory, configuration)
@@ -113,13 +113,16 @@ def _begin(
     return Reduction({**state, **whole}, inventory, configuration, stored_order, memo, done=done, made=recovered.cuts)
 
 
-def _reduce(reduction: Reduction, recovered: Recovered | None) -> Parameters:
-    """The parameters behind all stages that change shapes."""
+def _reduce(reduction: Reduction, recovered: Recovered | None) -> tuple[Parameters, Recovered | None]:
+    """The parameters behind all stages that change shapes, and what of a recovery belongs to them."""
     if recovered is not None and recovered.stages:
         needed = set(_names(reduction.inventory, reduction.configuration, reduction.done))
-        return reduction.apply({name: array for name, array in recovered.parameters.items() if name in needed})
+        return reduction.apply({name: array for name, array in recovered.parameters.items() if name in needed}), recovered
     parameters = reduction.apply(_read_kept(reduction.state, reduction.inventory, reduction.configuration))
-    return parameters if recovered is None else inherit(parameters, reduction.cuts, recovered)
+    if recovered is None:
+        return parameters, None
+    inherited = inherit(parameters, reduction.cuts, recovered)
+    return dict(inherited.parameters), inherited
 
 
 def _names(inventory: Inventory, configuration: Configuration, done: Collection[str]) -> Iterator[str]:

@@ -50,6 +50,10 @@ class Split:
     def references(self, task: str) -> tuple[str, ...]:
         return tuple(utterance.reference(task) for utterance in self.utterances)
 
+    def has_references(self, task: str) -> bool:
+        """Whether every utterance has the line that a hypothesis is scored against."""
+        return all((utterance.translation if task == "st" else utterance.text) is not None for utterance in self.utterances)
+
     @property
     def digest(self) -> str:
         """SHA-256 over ids, references and the bytes of the audio files, in hex."""

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from unicodedata import name
 
+from paredown.errors import BadInput
+
 METRICS = ("bleu", "chrf", "chrf++", "ter", "wer", "cer")
 LOWER_IS_BETTER = ("ter", "wer", "cer")
 MARGINS = {"bleu": 1.0, "chrf": 1.0, "chrf++": 1.0, "wer": 0.3}
@@ -80,6 +82,13 @@ def counts_words_of(metric: str, tokenizer: str) -> bool:
     if tokenizer in SPACED_TOKENIZERS:
         return True
     return metric not in ("chrf++", "wer") and (metric != "ter" or tokenizer in ("zh", "ja-mecab"))
+
+
+def check_words(metrics: Sequence[str], tokenizer: str) -> None:
+    """Raises BadInput where a metric counts words and the text has none between white space."""
+    for metric in metrics:
+        if not counts_words_of(metric, tokenizer):
+            raise BadInput(f"{metric} counts words between white space, which the references do not have: use cer or chrf")
 
 
 def found_tokenizer(references: Sequence[str]) -> str:

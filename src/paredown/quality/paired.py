@@ -18,12 +18,13 @@ class Difference:
 
 
 def paired_difference(
-    metric: str, candidate: Sequence[str], reference_system: Sequence[str], references: Sequence[str], seed: int = 0
+    metric: str, candidate: Sequence[str], reference_system: Sequence[str], references: Sequence[str], seed: int = 0, tokenizer: str = "13a"
 ) -> Difference:
     """How much more (above 0) or less `candidate` scores than `reference_system`; three lines of texts, [utterances] each.
 
-    More is better in BLEU and chrF, worse in TER, WER and CER. Raises ValueError on an unknown metric or where the lengths differ.
+    More is better in BLEU and chrF, worse in TER, WER and CER. `tokenizer`: see `CorpusScorer`. Raises ValueError on an unknown metric
+    or where the lengths differ.
     """
-    pairs = Pairs.of(metric, candidate, reference_system, references)
+    pairs = Pairs.of(metric, candidate, reference_system, references, tokenizer)
     draws = pairs.drawn_effects(drawn(len(pairs), seed, RESAMPLES))
     return Difference(metric, pairs.effect, percentile_interval(draws), len(pairs))

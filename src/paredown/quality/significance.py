@@ -67,12 +67,19 @@ def approximate_randomization(
 
 
 def mapsswe(candidate: Sequence[str], reference_system: Sequence[str], references: Sequence[str]) -> Significance:
-    """Three lists of lines, [utterances] each; errors are those of sclite's alignment. Raises ValueError where the lengths differ."""
+    """Three lists of lines, [utterances] each; errors are those of sclite's alignment. Raises ValueError where the lengths differ.
+
+    Where every segment has the same difference there is no deviation to divide by: sc_stats calls that no difference, whatever it is
+    (`mapsswe.py` does too); here it is a sign test, in which all segments agree.
+    """
     found = matched_pairs(candidate, reference_system, references)
     points = 100 * found.segments / found.reference_words if found.reference_words else 0.0  # of WER, for an error per segment
     error = points * found.standard_deviation / sqrt(max(found.segments, 1))
-    effect, half = points * found.mean, _NORMAL_95 * error
-    return Significance(MAPSSWE, "wer", effect, (effect - half, effect + half), found.p_value, len(references), half)
+    effect, half, p_value = points * found.mean, _NORMAL_95 * error, found.p_value
+    if found.mean and not found.standard_deviation:
+        p_value = 0.5 ** (found.segments - 1)
+        half = abs(effect) if p_value >= ALPHA else 0.0
+    return Significance(MAPSSWE, "wer", effect, (effect - half, effect + half), p_value, len(references), half)
 
 
 def dagger(

@@ -3,6 +3,7 @@
 import os
 from dataclasses import asdict
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 
@@ -36,11 +37,14 @@ def save_run(run: Run, folder: Path) -> Path:
 
 @torch.no_grad()
 def restore_run(run: Run, folder: Path) -> None:
-    """Puts a saved run back in place; raises BadInput if `folder` holds none."""
+    """Puts a saved run back in place; raises BadInput if `folder` holds none, or a damaged one."""
     path = folder / FILE
     if not path.exists():
         raise BadInput(f"a run to resume must hold {FILE}, got {folder}")
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, RuntimeError, UnpicklingError) as error:
+        raise BadInput(f"a run to resume must be as paredown wrote it, {path} is damaged: remove it to begin anew") from error
     if run.names is None:
         run.network.load_state_dict(state["network"])
     else:

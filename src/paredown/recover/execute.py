@@ -12,13 +12,15 @@ import torch
 
 from paredown.compress.compress import CompressedModel, ranked_parts
 from paredown.compress.network import compress_model, dense_network, names_in_network, ranked_parameters
-from paredown.compress.recovered import Recovered
-from paredown.compress.tensors import as_matrix
+from paredown.compress.recovered import Recovered, inherit
+from paredown.compress.tensors import Array, as_matrix
 from paredown.errors import BadInput
 from paredown.recover.loss import read_weights
+from paredown.recover.precision import training_device
+from paredown.recover.semi_orthogonal import constrained_factors
 from paredown.recover.stage import StageResult, train_stage
 from paredown.recover.trainer import BatchSource
-from paredown.space.configuration import HALF_BITS, Configuration
+from paredown.space.configuration import HALF_BITS, Configuration, Scheme
 from paredown.space.reduced import original_path
 from paredown.space.training import Training
 
@@ -46,15 +48,15 @@ def last_training(configuration: Configuration) -> int | None:
 
 
 def configuration_at(configuration: Configuration, place: int) -> Configuration:
-    """What the transformations before this place of the schedule have done; nothing is quantized."""
+    """What the transformations before this place of the schedule have done; nothing is quantized, whatever kernel is to come."""
     before = configuration.schedule[:place]
     later: dict[str, Any] = {part: () for stage, parts in _PARTS.items() if stage not in before for part in parts}
-    return replace(configuration, bits=(), kernels=(), **later)
+    return replace(configuration, bits=(), kernels=(), scheme=Scheme(), **later)
 
 
-def recovery_digest(model_digest: str, configuration: Configuration, place: int) -> str:
+def recovery_digest(model_digest: str, configuration: Configuration, place: int, teacher_digest: str | None = None) -> str:
     """SHA-256 of all that the weights behind the training stage at this place depend on: neither bits, unless they were trained with,
-    nor how the model decodes.
+    nor how the model decodes. `teacher_digest`: of the model that is learned from, None where that is the one that is trained.
     """
     prefix = configuration_at(configuration, place)
     value: dict[str, Any] = {"schema": SCHEMA, "model": model_digest, "input": _plain(prefix)["input"]}
@@ -62,6 +64,8 @@ def recovery_digest(model_digest: str, configuration: Configuration, place: int)
     value["schedule"] = _plain(configuration)["schedule"][: place + 1]
     if any(isinstance(stage, Training) and stage.kind == "qat" for stage in configuration.schedule[: place + 1]):
         value |= {"bits": dict(configuration.bits), "granularity": configuration.scheme.granularity}
+    if teacher_digest not in (None, model_digest):
+        value["teacher"] = teacher_digest
     return sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -79,10 +83,13 @@ def run_stage(
     fill_others(network, names, start)
     paths = {name.removesuffix(".weight"): inner.removesuffix(".weight") for name, inner in names.items() if name.endswith(".weight")}
     widths = _widths(configuration, paths) if stage.kind == "qat" else {}
-    steps = {} if start is None else {path: found for path in paths if (found := start.steps_of(path, widths.get(path, 0))) is not None}
+    steps = _start_of_steps(configuration, compressed, start, widths)
+    if stage.semi_orthogonal is not None and not constrained_factors(network, stage.semi_orthogonal):
+        stage = replace(stage, semi_orthogonal=None)
+        around.tell(f"{stage.kind}: nothing that the configuration factorizes is to stay semi-orthogonal")
     try:
         result = train_stage(
-            network,
+            network.to(training_device()),
             stage,
             batches,
             read_weights(model.config),
@@ -107,6 +114,19 @@ def fill_others(network: "Network", names: Mapping[str, str], start: Recovered |
     for name in set(own) - set(names.values()):
         if name in start.parameters:
             own[name].copy_(torch.from_numpy(np.array(start.parameters[name])))
+
+
+def _start_of_steps(
+    configuration: Configuration, compressed: CompressedModel, start: Recovered | None, widths: Mapping[str, int]
+) -> dict[str, Array]:
+    """Learned steps to begin with: those of the weights that `start` left, at the width that they were learned for."""
+    if start is None:
+        return {}
+    arrays = {name: tensor for name, tensor in compressed.tensors.items() if isinstance(tensor, np.ndarray)}
+    start = start if start.stages else inherit(arrays, compressed.cuts, start)
+    found = {path: steps for path, bits in widths.items() if (steps := start.steps_of(path, bits)) is not None}
+    by_channel = configuration.scheme.granularity == "channel"
+    return {path: steps for path, steps in found.items() if len(steps) == (len(arrays[f"{path}.weight"]) if by_channel else 1)}
 
 
 def _widths(configuration: Configuration, paths: Mapping[str, str]) -> dict[str, int]:

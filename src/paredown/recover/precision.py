@@ -1,8 +1,13 @@
-"""Which devices compute in bfloat16 faster than in float32."""
+"""Where weights are trained, and which devices compute in bfloat16 faster than in float32."""
 
 import torch
 
 _CPU_FLAGS = ("amx_bf16", "avx512_bf16")
+
+
+def training_device() -> torch.device:
+    """The GPU where torch sees one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def has_bfloat16(device: torch.device) -> bool:

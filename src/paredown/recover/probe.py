@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from paredown.models.network import Network
-from paredown.recover.batch import Batch
 
 FRAMES = (240, 176)
 TOKENS = 12
@@ -48,16 +47,6 @@ def make_probe(network: Network, seed: int = 0) -> Probe:
     tokens = torch.randint(0, vocabulary, (len(FRAMES), TOKENS), generator=generator)
     lengths = torch.full((len(FRAMES),), TOKENS)
     return Probe(features.to(device), torch.tensor(FRAMES).to(device), tokens.to(device), lengths.to(device))
-
-
-@torch.no_grad()
-def probe_of_batch(network: Network, batch: Batch, sos: int) -> Probe:
-    """A batch of training as a probe: its features normalised, its tokens behind a start token; its rows must have tokens."""
-    device = next(network.parameters()).device
-    batch = batch.to(device)
-    start = torch.full((len(batch.tokens), 1), sos, device=device)
-    tokens = torch.cat([start, batch.tokens.clamp_min(0)], dim=1)
-    return Probe(network.normalized(batch.features, batch.frames), batch.frames, tokens, batch.token_lengths + 1)
 
 
 @torch.no_grad()

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-PATTERNS = ("SL", "LS", "LL")
+from paredown.space.training import PATTERNS
+
 EVERY_STEPS = 4  # Kaldi's: the constraint need not hold at every step
 _SPEED = 0.125  # converges quadratically near the goal
 _NEAR, _FAR = 1.02, 1.1  # spread of the eigenvalues above which a full step may overshoot

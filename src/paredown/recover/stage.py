@@ -90,7 +90,8 @@ def train_stage(
     another stage, and if the loss stops being finite; BadInput where adapters lack their libraries.
     """
     settings = _settings(stage, weights, sos, options or StageOptions())
-    about = {"stage": stage.to_dict(), "bits": dict(bits or {}) if stage.kind == "qat" else {}, "granularity": granularity}
+    coded = {"bits": dict(bits or {}), "granularity": granularity} if stage.kind == "qat" else {"bits": {}, "granularity": "channel"}
+    about = {"stage": stage.to_dict(), **coded}
     resume = _claim(folder, about, resume)
     zeros = Zeros(network, masks or {})
     with ExitStack() as around:

@@ -6,6 +6,7 @@ modification: a second process knows it in a moment, and a file that was touched
 
 import hashlib
 import json
+import os
 import zipfile
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,6 +63,13 @@ class TrainingData:
     def other_digest(self) -> str | None:
         """`Split.digest` of the out-of-domain data, None where there are none: a stage's `other_data`."""
         return None if self.other_facts is None else self.other_facts.digest
+
+    def check_apart(self, split: Split) -> None:
+        """Raises BadInput if a file of `split`, which something is chosen or judged by, is one that would train."""
+        trained = {os.path.realpath(utterance.audio) for each in (self.train, self.other) if each for utterance in each.utterances}
+        shared = [utterance.audio for utterance in split.utterances if os.path.realpath(utterance.audio) in trained]
+        if shared:
+            raise BadInput(f"training data must be apart from {split.name}, got {len(shared)} files of both, {shared[0]} among them")
 
     def check(self, stage: Training) -> None:
         """Raises BadInput unless these are the data that the stage names."""

@@ -4,7 +4,7 @@ What is chosen, and in which order, is `paredown.search.confirmation`'s.
 """
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,11 @@ from paredown.data import Split
 from paredown.errors import BadInput
 from paredown.profilers.machine_lock import machine_share
 from paredown.quality.confirm import confirm_in_order
-from paredown.quality.judgement import non_inferiority
+from paredown.quality.judgement import non_inferiority, unseen_loss
 from paredown.quality.metrics import found_tokenizer, margin_of
+from paredown.quality.pairs import Pairs
 from paredown.quality.significance import dagger
+from paredown.search.budget import METRICS
 from paredown.search.confirmation import By, Confirmation, Planned, Verdict, plan, read_confirmation, write_confirmation
 from paredown.search.lock import StudyLock
 from paredown.search.spec import StudySpec
@@ -46,17 +48,36 @@ def make_plan(
 ) -> Confirmation:
     """What will be tested, on which data and by which margin (None takes the metric's own). Nothing is decoded.
 
-    Raises BadInput where nothing is worth testing, and for the split that trials were chosen on.
+    Raises BadInput where nothing is worth testing, and for a split that trials were chosen on or trained with.
     """
     digest, metric = test.digest, spec.objectives.quality
-    if digest == identity.get("search split"):
-        raise BadInput(f"no loss is confirmed on other data than trials were chosen on, got {test.name} for both")
+    for name, used in _used_splits(spec, identity).items():
+        if digest == used:
+            raise BadInput(
+                f"no loss is confirmed on other data than trials were chosen on or trained with, {test.name} is the {name} split"
+            )
     try:
         margin = margin_of(metric, margin)
     except ValueError as error:
         raise BadInput(str(error)) from None
     order = plan(trials, spec.objective_list, spec.budget_list, margin, by, uncompressed(model))
     return Confirmation(metric, margin, by, model.digest, digest, test.name, order)
+
+
+def _used_splits(spec: StudySpec, identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Digests of the splits that had a part in what the trials are, by their names; None for those that the study has not."""
+    found = {name: identity.get(f"{name} split") for name in ("search", "train", "other")}
+    with suppress(BadInput, OSError):  # not on this disk any more
+        found["analysis"] = split_of(spec, "analysis").digest
+    return found
+
+
+def check_plan(record: Confirmation, trials: tuple[Trial, ...]) -> None:
+    """Raises BadInput where the record names trials that are not those of the study."""
+    digests = {trial.number: trial.digest for trial in trials}
+    for planned in record.order:
+        if digests.get(planned.trial) != planned.digest:
+            raise BadInput(f"the plan names trial {planned.trial} as {planned.digest[:12]}, which is not the trial of this study")
 
 
 def check_asked(record: Confirmation, margin: float | None, by: By | None, test: Split | None) -> None:
@@ -80,19 +101,17 @@ def confirm_study(
 ) -> Confirmation:
     """Tests what the record's plan has left, one trial after the other, and writes the record of the study before and after each.
 
-    Raises BadInput where another process drives the study, or where trial, model or split are not those of the plan.
+    Raises BadInput where another process drives the study, where trial, model or split are not those of the plan, or where the split is
+    too small for the margin, whatever trials say; nothing is written then.
     """
+    check_plan(record, trials)
     configurations = {trial.number: trial.configuration for trial in trials}
-    for planned in record.order:
-        if planned.trial not in configurations or configurations[planned.trial].digest != planned.digest:
-            raise BadInput(f"the plan names trial {planned.trial} as {planned.digest[:12]}, which is not the trial of this study")
     if (record.model, record.test_split) != (model.digest, test.digest):
         raise BadInput(f"the plan names another model or test split than {model.path} and {test.name}")
     lock = StudyLock(folder)
     try:
         if (read_confirmation(folder) or record) != record:
             raise BadInput(f"{folder} was confirmed by another process meanwhile: run the same command again")
-        write_confirmation(record, folder)
         return _test(spec, folder, configurations, model, test, record, tell)
     finally:
         lock.release()
@@ -117,6 +136,8 @@ def _test(
         _calibrate(spec, chosen, workshop, decoder, tell)
         tell.line(f"{test.name}: the uncompressed model decodes {len(test)} utterances")
         baseline = _decode(workshop, decoder, uncompressed(model), test)
+        _check_margin(record, baseline, references)
+        write_confirmation(record, folder)
 
         def judge(planned: Planned) -> Verdict:
             nonlocal record
@@ -131,6 +152,16 @@ def _test(
 
         confirm_in_order(record.order, judge)
     return record
+
+
+def _check_margin(record: Confirmation, baseline: tuple[str, ...], references: tuple[str, ...]) -> None:
+    least = unseen_loss(Pairs.of(record.metric, baseline, baseline, references, found_tokenizer(references)))
+    if least >= record.margin:
+        points = METRICS[record.metric]
+        raise BadInput(
+            f"{len(references)} utterances of {record.split} cannot confirm a margin of {record.margin:g} {points}: what none of them shows "
+            f"may cost {least:.2f}; take more of them, or a wider --margin; nothing was tested"
+        )
 
 
 def _decode(workshop: Workshop, decoder: Decoder, configuration: Configuration, split: Split) -> tuple[str, ...]:

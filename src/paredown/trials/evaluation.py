@@ -14,6 +14,7 @@ from paredown.profilers.machine_lock import machine_share
 from paredown.profilers.measurement import Measurement
 from paredown.profilers.size import measure_size
 from paredown.quality import paired_difference, score
+from paredown.quality.metrics import counts_words_of, found_tokenizer, sign
 from paredown.search.budget import METRICS
 from paredown.search.outcome import Outcome, Rejected
 from paredown.space.configuration import Configuration, Scheme
@@ -93,6 +94,7 @@ class Evaluator:
         self._workshop, self._decoder, self._stopwatch = workshop, decoder, stopwatch
         self._split, self._metric, self._seed, self._machine = split, metric, seed, machine
         self._references = split.references(workshop.model.task)
+        self._tokenizer = found_tokenizer(self._references)
         self._timed = spread_by_length(split, TIMED_UTTERANCES)
         self._energy, self._known = energy, known
         self._reference: Reference | None = None
@@ -145,10 +147,10 @@ class Evaluator:
     def _quality(self, found: tuple[Hypothesis, ...], reference: Reference) -> list[tuple[str, Measurement]]:
         """The difference to the uncompressed model in the study's metric, above 0 where it is better, and the scores themselves."""
         texts = [hypothesis.text for hypothesis in found]
-        difference = paired_difference(self._metric, texts, reference.texts, self._references)
+        difference = paired_difference(self._metric, texts, reference.texts, self._references, tokenizer=self._tokenizer)
         value, (low, high) = difference.value, difference.ci95
-        if self._metric == "wer":  # errors: fewer are better
-            value, low, high = -value, -high, -low
+        if sign(self._metric) < 0:  # errors: fewer are better
+            value, low, high = 0.0 - value, 0.0 - high, 0.0 - low
         detail = (
             ("tokens", sum(len(hypothesis.ids) for hypothesis in found) / len(found)),
             ("length_ratio", sum(map(len, texts)) / max(1, sum(map(len, self._references)))),
@@ -156,9 +158,10 @@ class Evaluator:
             ("instructions", " ".join(self._machine.instructions)),  # int8 products saturate on x86 without VNNI
         )
         rows = [("quality", Measurement(value, METRICS[self._metric], (low, high), len(found), detail=detail))]
-        for metric in dict.fromkeys(("chrf", "wer" if self._workshop.model.task == "asr" else "bleu", self._metric)):
+        other = "wer" if self._workshop.model.task == "asr" else "bleu"
+        for metric in dict.fromkeys(("chrf", *([other] if counts_words_of(other, self._tokenizer) else []), self._metric)):
             name = METRICS[metric]
-            result = score(metric, texts, self._references)
+            result = score(metric, texts, self._references, tokenizer=self._tokenizer)
             rows.append((metric, Measurement(result.value, name, samples=len(found), detail=(("signature", result.signature),))))
         return rows
 

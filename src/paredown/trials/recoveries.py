@@ -7,6 +7,8 @@ A recovery is what stands behind the last training stage of a configuration's sc
 import os
 import shutil
 import tempfile
+import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,15 +47,29 @@ def recovery_key(model_digest: str, configuration: Configuration) -> str:
     return configuration.inherited
 
 
-def recover(model: "Model", configuration: Configuration, recovery: Recovery | None) -> "Recovered | None":
+def recover(model: "Model", configuration: Configuration, recovery: Recovery | None, teacher: "Model | None" = None) -> "Recovered | None":
     """The weights that the configuration's training makes, from the cache or trained now; None where nothing is trained or inherited.
 
-    Raises BadInput if inherited weights are not at hand, or a stage that was never run names data that is not `recovery.data`.
+    `teacher`: the uncompressed model that stages learn from, where `model` is a supernet of it (None: `model` itself). Nothing before the
+    last stage that is kept is looked for. Raises BadInput if inherited weights are needed and not at hand, or if a stage that was never
+    run names data that is not `recovery.data`.
     """
-    start = None if configuration.inherited is None else find_recovery(configuration.inherited)
-    for place, stage in enumerate(configuration.schedule):
-        if isinstance(stage, Training):
-            start = _stage(model, configuration, place, start, recovery)
+    from paredown.recover.execute import recovery_digest
+
+    teacher = model if teacher is None else teacher
+    places = [place for place, stage in enumerate(configuration.schedule) if isinstance(stage, Training)]
+    digests = {place: recovery_digest(model.digest, configuration, place, teacher.digest) for place in places}
+    todo: list[int] = []
+    start = None
+    for place in reversed(places):
+        start = _load(_cache() / digests[place])
+        if start is not None:
+            break
+        todo.insert(0, place)
+    if start is None and configuration.inherited is not None:
+        start = find_recovery(configuration.inherited)
+    for place in todo:
+        start = _stage(_Work(model, teacher, configuration, place, digests[place]), start, recovery)
     return start
 
 
@@ -68,33 +84,45 @@ def find_recovery(digest: str) -> "Recovered":
     return replace(found, stages=0)
 
 
-def _stage(model: "Model", configuration: Configuration, place: int, start: "Recovered | None", recovery: Recovery | None) -> "Recovered":
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """A training stage that is not in the cache: the one at `place` of the schedule, whose weights have this digest."""
+
+    model: "Model"
+    teacher: "Model"
+    configuration: Configuration
+    place: int
+    digest: str
+
+    @property
+    def stage(self) -> Training:
+        stage = self.configuration.schedule[self.place]
+        assert isinstance(stage, Training)
+        return stage
+
+
+def _stage(work: _Work, start: "Recovered | None", recovery: Recovery | None) -> "Recovered":
     """What stands behind one training stage."""
     from filelock import FileLock
 
     from paredown.recover.adapters import require_packages
-    from paredown.recover.execute import Surroundings, recovery_digest, run_stage
+    from paredown.recover.execute import Surroundings, run_stage
     from paredown.trials.training_batches import batches_of
 
-    digest = recovery_digest(model.digest, configuration, place)
-    stage = configuration.schedule[place]
-    assert isinstance(stage, Training)
-    found = _load(_cache() / digest)
-    if found is not None:
-        return found
+    stage, target = work.stage, _cache() / work.digest
     data = _checked(stage, None if recovery is None else recovery.data)
     assert recovery is not None
     if stage.kind in ("lora", "qlora"):
         require_packages(stage.kind)  # before the teacher is asked for minutes
     _make_cache()
-    with FileLock(_cache() / f"{digest}.lock"):  # another process waits, and then finds it in the cache
-        found = _load(_cache() / digest)
+    with FileLock(f"{target}.lock"):  # another process waits, and then finds it in the cache
+        found = _load(target)
+        run = target.with_name(f"{target.name}.{_RUN}")
         if found is None:
-            run = _cache() / f"{digest}.{_RUN}"
-            batches = batches_of(model, configuration.input, stage, data, recovery.tell)
-            found = run_stage(model, configuration, place, start, batches, Surroundings(run, recovery.tell.line))
-            _keep(found, _cache() / digest)
-            shutil.rmtree(run, ignore_errors=True)
+            batches = batches_of(work.teacher, work.configuration.input, stage, data, recovery.tell)
+            found = run_stage(work.model, work.configuration, work.place, start, batches, Surroundings(run, recovery.tell.line))
+            _keep(found, target)
+        shutil.rmtree(run, ignore_errors=True)
     return found
 
 
@@ -107,12 +135,13 @@ def _checked(stage: Training, data: "TrainingData | None") -> "TrainingData":
 
 
 def _keep(found: "Recovered", target: Path) -> None:
-    """Writes a recovery beside its place and moves it there. Raises BadInput if the cache cannot be written."""
+    """Writes a recovery beside its place and moves it there; a damaged one that is there goes. Raises BadInput if that cannot be done."""
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".draft-") as draft:
             folder = Path(draft) / target.name
             folder.mkdir()
             found.save(folder)
+            shutil.rmtree(target, ignore_errors=True)
             os.replace(folder, target)
     except OSError as error:
         raise _unwritable(error) from error
@@ -130,15 +159,14 @@ def _unwritable(error: OSError) -> BadInput:
 
 
 def _load(folder: Path) -> "Recovered | None":
-    """A recovery that was kept; one that is damaged counts as absent."""
+    """A recovery that was kept; one that is damaged counts as absent. Raises BadInput for one that may not be read."""
     from paredown.compress.recovered import Recovered
 
-    if not folder.is_dir():
-        return None
     try:
         return Recovered.load(folder)
-    except (OSError, ValueError, KeyError):
-        shutil.rmtree(folder, ignore_errors=True)
+    except PermissionError as error:
+        raise BadInput(f"a kept recovery must be readable, {folder} is not ({error.strerror})") from error
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
         return None
 
 

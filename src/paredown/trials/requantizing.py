@@ -8,12 +8,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from paredown.analysis.block_loss import BlockLoss
+from paredown.analysis.stages import Sample
 from paredown.compress.compress import CompressedModel
 from paredown.compress.network import compress_model, dense_network
 from paredown.data import Split
+from paredown.models.frontend import LogMelFrontend
+from paredown.models.input_size import resize_input
 from paredown.profilers.machine_lock import machine_share
+from paredown.recover.hearing import hear
+from paredown.recover.spelling import output_speller
+from paredown.space.configuration import Input
 from paredown.trials.evaluation import spread_by_length
-from paredown.trials.teacher_forced import read_references
 
 if TYPE_CHECKING:
     from paredown.compress.recovered import Recovered
@@ -37,9 +42,12 @@ class Gap:
 
 
 def requantization_gap(model: "Model", compressed: CompressedModel, recovered: "Recovered", split: Split) -> Gap:
-    """The gap on some utterances of `split`, which must have references. Dropped blocks and the like are the same on both sides."""
+    """The gap on some utterances of `split`, which must have references, heard as the configuration's input wants it.
+
+    Dropped blocks and the like are the same on both sides. Raises BadInput where a reference or an audio file is missing.
+    """
     heard = spread_by_length(split, UTTERANCES)
-    samples = read_references(model, heard)
+    samples = read_samples(model, compressed.configuration.input, heard)
     plain = replace(compressed.configuration, bits=(), kernels=())
     losses = []
     for each in (compress_model(model, plain, recovered=recovered), compressed):
@@ -48,3 +56,14 @@ def requantization_gap(model: "Model", compressed: CompressedModel, recovered: "
             loss = BlockLoss(network, "decoder", samples, model.sos)
             losses.append(loss(tuple(range(len(network.decoder.decoders)))))
     return Gap(losses[0], losses[1], len(heard))
+
+
+def read_samples(model: "Model", heard: Input, split: Split) -> list[Sample]:
+    """Features as `heard` has them, and the references as training spells them."""
+    frontend, spell = LogMelFrontend(resize_input(model.frontend, heard)), output_speller(model)
+    samples = []
+    for utterance, line in zip(split.utterances, split.references(model.task), strict=True):
+        with machine_share():  # milliseconds an utterance
+            features, frames, _ = hear(frontend, [utterance.audio])
+            samples.append(Sample(model.network.normalized(features, frames)[0].numpy(), spell(line)))
+    return samples

@@ -14,6 +14,7 @@ from paredown.data.audio_check import check_audio
 from paredown.errors import BadInput
 from paredown.models import Model, load_model
 from paredown.profilers.fingerprint import read_fingerprint
+from paredown.quality.metrics import check_words, found_tokenizer
 from paredown.runtime.audio_limits import find_limits
 from paredown.runtime.bundle_files import read_manifest
 from paredown.runtime.features import Frontend
@@ -59,6 +60,11 @@ def split_of(spec: StudySpec, name: str) -> Split:
     raise BadInput(f"a study of {spec.model.path} needs data.{name}: a manifest or a folder")
 
 
+def tested(spec: StudySpec) -> tuple[Split, ...]:
+    """The test split that the file names, none where it names none or one that is not on this disk."""
+    return (split_of(spec, "test"),) if spec.data.test is not None and Path(spec.data.test).exists() else ()
+
+
 def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finished:
     """Start or resume the study in `folder`. `tell` gets the steps before the trials, `watch` the trials.
 
@@ -70,8 +76,11 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller) -> Finish
     inventory, reference = model.inventory(), uncompressed(model)
     check_space(spec.space, model)
     search_split, analysis_split = split_of(spec, "search"), split_of(spec, "analysis")
-    search_split.references(model.task)
+    check_words((spec.objectives.quality,), found_tokenizer(search_split.references(model.task)))
     data = open_training(spec, model.task)
+    if data is not None:
+        for split in (search_split, analysis_split, *tested(spec)):
+            data.check_apart(split)
     recovering = make_recovering(spec, data, model, reference)
     threads = spec.target.threads
     machine = read_fingerprint(threads)

@@ -68,7 +68,7 @@ class Workshop:
         if folder.exists():
             return folder
         model = self.weights_of(configuration)
-        recovered = recover(model, configuration, self.recovery)
+        recovered = recover(model, configuration, self.recovery, self.model)
         memo = self._memos.setdefault(model.digest, {}) if recovered is None else {}  # codes of other weights are other codes
         with machine_share():
             write_bundle(model, compress_model(model, configuration, memo, self._calibration(model), recovered), folder)
