@@ -41,7 +41,7 @@ from tests.benchmarks.bars import Bar, print_bars
 from tests.benchmarks.bench_bits import FOLDER, TABLE_UTTERANCES, Kept, tick
 from tests.benchmarks.decodings import Decodings, told
 from tests.benchmarks.interleave import Ratio
-from tests.benchmarks.recoveries import AVERAGES, TRAIN, Recoveries, open_training_data
+from tests.benchmarks.recoveries import AVERAGE, TRAIN, Recoveries, open_training_data
 
 MODEL = "bundled:tatoeba-en-de"
 MARGIN = 1.0  # chrF
@@ -125,8 +125,7 @@ def lossless(bench: Bench) -> None:
     """Chosen on search, confirmed on test in a fixed order, stopping at the first failure."""
     made, whole = bench.made, uncompressed(bench.model)
     ladder = [("4 bits", made.trained_4_bits), ("3 bits", made.trained_3_bits)]
-    mixed = (made.trained_longest, made.trained_mixed)
-    ladder += [(f"{average:g} bits", each) for average, each in zip(AVERAGES, mixed, strict=True)] + [("2 bits", made.trained_2_bits)]
+    ladder += [(f"{AVERAGE:g} bits", made.trained_mixed), ("2 bits", made.trained_2_bits), ("2 bits, narrow", made.trained_narrow)]
     print(f"\nwithout loss: margin {MARGIN:g} chrF, one-sided 95 % bound of the paired loss; chosen on search, confirmed on test")
     best, stopped = None, False
     for name, configuration in ladder:
@@ -134,7 +133,7 @@ def lossless(bench: Bench) -> None:
         size_bytes, ratios = bench.size(configuration)
         ways = {"nominal bits": ratios.nominal_bits, "weight bytes": ratios.weight_bytes, "bundle bytes": ratios.bundle_bytes}
         figures = ", ".join(f"{ratio:.1f}x {way}" for way, ratio in ways.items())
-        print(f"  {name:10s} {size_bytes / 1e6:.2f} MB, {figures}\n    search: {chosen}")
+        print(f"  {name:14s} {size_bytes / 1e6:.2f} MB, {figures}\n    search: {chosen}")
         if chosen.loss >= MARGIN:
             print("    not chosen: it loses more than the margin on search")
             continue
