@@ -159,8 +159,8 @@ def _check_margin(record: Confirmation, baseline: tuple[str, ...], references: t
     if least >= record.margin:
         points = METRICS[record.metric]
         raise BadInput(
-            f"{len(references)} utterances of {record.split} cannot confirm a margin of {record.margin:g} {points}: what none of them shows "
-            f"may cost {least:.2f}; take more of them, or a wider --margin; nothing was tested"
+            f"{len(references)} utterances of {record.split} cannot confirm a margin of {record.margin:g} {points}: what none of them "
+            f"shows may cost {least:.2f}; take more of them, or a wider --margin; nothing was tested"
         )
 
 
