@@ -82,9 +82,16 @@ def _spec(options: argparse.Namespace) -> "StudySpec":
         data = {split: str(path) for split in ("analysis", "search", "test", "train") if (path := _split(Path(options.data), split))}
         if "analysis" not in data or "search" not in data:
             raise BadInput(f"--data is a folder with analysis and search inside (folders or manifests), got {options.data}")
-    return make_spec(
-        {"name": name, "model": {"path": options.study}, "data": data, "space": {"bits": {"average": [3.0, 8.0]}}}, "default study"
-    )
+    settings = {"name": name, "model": {"path": options.study}, "data": data, "space": {"bits": {"average": [3.0, 8.0]}}}
+    return make_spec(settings | {"objectives": {"quality": _metric_of(options.study)}}, "default study")
+
+
+def _metric_of(model: str) -> str:
+    """What a model of this kind is judged by: word errors of recognition, chrF of translation. Raises ModelError as loading it does."""
+    from paredown.models.locate import locate_model, read_config
+    from paredown.models.network import read_task
+
+    return "wer" if read_task(read_config(locate_model(model))) == "asr" else "chrf"
 
 
 def _split(folder: Path, name: str) -> Path | None:
