@@ -101,6 +101,11 @@ class Recoveries:
         return self.with_training(self.uniform(2), self.stage("qat", 1000, 6e-4, seed=6), start=self.trained_mixed)
 
     @cached_property
+    def longer_4_bits(self) -> Configuration:
+        """4 bits again, from the mixed weights, which have seen three times as much: whether 400 steps were too few."""
+        return self.with_training(self.uniform(4), self.stage("qat", 200, 2e-4, seed=9), start=self.trained_mixed)
+
+    @cached_property
     def trained_narrow(self) -> Configuration:
         """The same with fewer hidden units in every feed-forward, from the weights of all."""
         width = tuple((path, UNITS) for path in self.model.inventory().feed_forwards)

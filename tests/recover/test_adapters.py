@@ -243,8 +243,6 @@ def test_a_network_that_computes_without_its_adapters_is_refused() -> None:
 def test_what_adapters_cannot_do_is_refused() -> None:
     with pytest.raises(ValueError, match="adapters are trained by one of lora, qlora, got 'qat'"):
         train_adapters(_network(), _stage("qat"), _stir)
-    with pytest.raises(ValueError, match="semi_orthogonal must be absent, got 'SLLS'"):
-        train_adapters(_network(), _stage("lora", semi_orthogonal="SLLS"), _stir)
 
 
 @pytest.mark.parametrize(("kind", "absent"), [("lora", "peft"), ("qlora", "peft"), ("qlora", "bitsandbytes")])

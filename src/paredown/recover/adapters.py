@@ -78,8 +78,6 @@ def train_adapters(
     """
     if stage.kind not in NEEDED:
         raise ValueError(f"adapters are trained by one of {', '.join(NEEDED)}, got {stage.kind!r}")
-    if stage.semi_orthogonal is not None:
-        raise ValueError(f"adapters leave factors frozen, so semi_orthogonal must be absent, got {stage.semi_orthogonal!r}")
     require_packages(stage.kind)
     from paredown.recover.lora import inject_adapters, merge_adapters
 
