@@ -21,6 +21,7 @@ from paredown.trials.space import uniform_bits
 TRAIN = Path("studies/bundled_model/cache/train")
 REMOVED_BLOCKS = (1, 2)  # of the decoder, counted from 0: the two that the greedy order by chrF on analysis removes first
 AVERAGE = 2.4  # of the mixed widths: 12.4 times fewer nominal bits
+LOWER = 2.2  # 13.4 times fewer
 UNITS = 768  # of 960 hidden units of every feed-forward, the most important ones
 
 
@@ -94,6 +95,11 @@ class Recoveries:
     def trained_mixed(self) -> Configuration:
         """Mixed widths, from the weights at 3 bits."""
         return self.with_training(self.mixed(AVERAGE), self.stage("qat", 1000, 6e-4, seed=5), start=self.trained_3_bits)
+
+    @cached_property
+    def trained_lower(self) -> Configuration:
+        """Mixed widths of a lower average, from those of the higher one."""
+        return self.with_training(self.mixed(LOWER), self.stage("qat", 800, 5e-4, seed=10), start=self.trained_mixed)
 
     @cached_property
     def trained_2_bits(self) -> Configuration:

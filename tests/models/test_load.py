@@ -173,7 +173,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 def test_a_bundled_model_that_is_not_there_is_told_which_are() -> None:
     for reference in ("bundled:nothing-like-it", "bundled:tatoeba-en-de/model", "bundled:", "bundled:.."):
         assert _refusal(reference) == f"paredown comes with {', '.join(bundled_names())}; got {reference!r}"
-    with pytest.raises(BadInput, match=r"^paredown comes with bundled:tatoeba-en, bundled:tatoeba-en-de, .*; got 'bundled:nothing-like-it'$"):
+    with pytest.raises(BadInput, match=r"^paredown comes with bundled:tatoeba-en, .*tatoeba-en-de, .*; got 'bundled:nothing-like-it'$"):
         open_data("bundled:nothing-like-it/test")
 
 

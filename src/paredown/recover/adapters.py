@@ -73,8 +73,8 @@ def train_adapters(
     While that runs, only adapters require gradients; afterwards names, dtypes and what requires gradients are as before. The adapters'
     start hangs on the stage's seed, so that a resumed training finds the same names and the same frozen weights. `masks` (by parameter
     name, True where a weight survives) keep pruned weights at zero. `probe`: what merging is checked on, noise without one.
-    Raises BadInput if a package is absent; ValueError on another kind of stage, on a semi-orthogonal pattern, or if the network does
-    not compute with its adapters. If training raises, the network is left with them.
+    Raises BadInput if a package is absent; ValueError on another kind of stage, or if the network does not compute with
+    its adapters. If training raises, the network is left with them.
     """
     if stage.kind not in NEEDED:
         raise ValueError(f"adapters are trained by one of {', '.join(NEEDED)}, got {stage.kind!r}")
