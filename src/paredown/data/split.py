@@ -76,7 +76,8 @@ def load_split(path: str | Path, *, labelled: bool = True) -> Split:
     elif path.suffix in (".jsonl", ".tsv"):
         rows, source = (_jsonl_rows if path.suffix == ".jsonl" else _tsv_rows)(path), path
     else:
-        raise BadInput(f"data is a Kaldi-style folder, a .jsonl or a .tsv manifest; got {path}")
+        missing = "" if path.exists() else ", which does not exist"
+        raise BadInput(f"data is a Kaldi-style folder, a .jsonl or a .tsv manifest; got {path}{missing}")
     utterances = tuple(_checked(rows, source, labelled))
     if not utterances:
         raise BadInput(f"a split needs at least one utterance; {source} has none")
