@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self, get_args
 
 Kind = Literal["fine-tune", "distill", "qat", "lora", "qlora"]
+ADAPTERS: tuple[Kind, ...] = ("lora", "qlora")
 PATTERNS = ("SL", "LS", "LL")  # which of two factors stays semi-orthogonal: S does, L is free
 _DIGEST_LENGTH = 64
 _LARGEST_SEED = 2**32 - 1
@@ -99,7 +100,7 @@ class Training:
             raise ValueError("distill needs a teacher: its posteriors (teacher above 0) or its hypotheses (mixture.distilled), got neither")
         if self.semi_orthogonal is not None and not _is_pattern(self.semi_orthogonal):
             raise ValueError(f"semi_orthogonal must be {', '.join(PATTERNS)} for w_1 and for w_2, as SLLS, got {self.semi_orthogonal!r}")
-        if self.semi_orthogonal is not None and self.kind in ("lora", "qlora"):
+        if self.semi_orthogonal is not None and self.kind in ADAPTERS:
             raise ValueError(f"adapters leave factors as they are: no semi_orthogonal with {self.kind}, got {self.semi_orthogonal!r}")
         for name in ("rate", "cooldown", "batch_s", "teacher", "alpha", "weight_decay", "minutes"):
             value = getattr(self, name)

@@ -121,6 +121,7 @@ class _BatchMaker:
 
     @torch.no_grad()
     def make(self, utterances: Sequence[tuple[int, ...]], key: tuple[int, int], after: Position) -> Batch:
+        """One batch; `key`, its pass and number, is all that its randomness hangs on."""
         rng = np.random.default_rng([self.settings.seed, 1, *key])
         waveforms = [self._waveform(utterance, rng) for utterance in utterances]
         germans, englishes = zip(*(self._texts(utterance, rng) for utterance in utterances), strict=True)

@@ -52,8 +52,7 @@ def main() -> None:
     model, data, lines = load_model(arguments.model), TrainingData(load_split(arguments.data)), Lines()
     hypotheses = teach(model, data.train, lines) if arguments.hypotheses else None
     items = gather_items(model, data, Mixture(distilled=int(arguments.hypotheses)), hypotheses)
-    digests = {"reference": data.digest, "distilled": data.digest}
-    find_posteriors(model, items, digests, progress=lambda done, total: lines.progress("batches of posteriors", done, total))
+    find_posteriors(model, items, data.digests, progress=lambda done, total: lines.progress("batches of posteriors", done, total))
     lines.line(f"posteriors of {len(items)} targets")
 
 

@@ -42,20 +42,12 @@ from tests.benchmarks.bench_bits import FOLDER, TABLE_UTTERANCES, Kept, tick
 from tests.benchmarks.decodings import Decodings, told
 from tests.benchmarks.interleave import Ratio
 from tests.benchmarks.recoveries import AVERAGE, LOWER, TRAIN, Recoveries, open_training_data
+from tests.space.test_groups import TABLE_4
 
 MODEL = "bundled:tatoeba-en-de"
 MARGIN = 1.0  # chrF
 KEPT = Path("build/bench_recovery")
 PARTS = ("layers", "bits", "lossless", "pipeline")
-PIPELINE = {  # Table 4 of the first paper, as the errata read its names
-    "encoder.subsampling": 0.9,
-    "encoder.conv": 0.7,
-    "encoder.feed_forward": 0.5,
-    "encoder.self_attn": 0.5,
-    "decoder.embed": 0.5,
-    "decoder.self_attn": 0.5,
-    "decoder.cross_attn": 0.33,
-}
 FIXED_TOKENS, TIMED = 16, 24
 
 
@@ -176,7 +168,7 @@ def told_judgement(found: NonInferiority) -> str:
 def pipeline(bench: Bench) -> None:
     """The first paper's way beside ours, at its bytes and its latency."""
     made = bench.made
-    theirs = replace(made.uniform(8), sparsity=tuple(sorted(PIPELINE.items())))
+    theirs = replace(made.uniform(8), sparsity=tuple(sorted(TABLE_4.items())))
     their_bytes, _ = bench.size(theirs)
     fits = [each for each in (made.trained_4_bits, made.trained_3_bits, made.trained_mixed) if bench.size(each)[0] <= their_bytes]
     ours = fits[0]  # the mildest that is no larger

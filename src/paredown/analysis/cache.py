@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
-from paredown.errors import BadInput
-from paredown.user_cache import cache_folder
+from paredown.user_cache import cache_folder, unwritable
 
 # Goes up whenever the same model, data and settings would give another analysis, or when the file changes its form.
 SCHEMA = 2
@@ -35,9 +34,9 @@ class AnalysisCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise BadInput(self._unwritable(error)) from error
+            raise unwritable(self.folder, error) from error
         if not os.access(self.folder, os.W_OK | os.X_OK):
-            raise BadInput(self._unwritable(PermissionError("no permission")))
+            raise unwritable(self.folder, PermissionError("no permission"))
 
     def key(self, model_digest: str, data_digest: str, settings: Mapping[str, Any]) -> str:
         """SHA-256 of model, data, settings (plain JSON values) and the version of the analysis itself."""
@@ -56,10 +55,7 @@ class AnalysisCache:
         try:
             analysis.save(self._path(key))
         except OSError as error:
-            raise BadInput(self._unwritable(error)) from error
+            raise unwritable(self.folder, error) from error
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.npz"
-
-    def _unwritable(self, error: OSError) -> str:
-        return f"the cache folder must be writable, {self.folder} is not ({error.strerror or error}); PAREDOWN_CACHE names another"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from paredown.commands.opening import opened
 from paredown.commands.printing import add_json, console, natural, positive, positive_real, print_json
-from paredown.commands.scoring import add_language, tokenizer_for
+from paredown.commands.scoring import METRICS, add_language, tokenizer_for
 from paredown.errors import BadInput
 from paredown.report.output_file import check_output_file
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from paredown.report.compare_table import Change
 
 MAIN = {"st": "chrf", "asr": "wer"}
-METRICS = ("bleu", "chrf", "chrf++", "ter", "wer", "cer")
 CSV_COLUMNS: tuple[str, ...] = ("id", "reference", "a", "b", "change")
 
 

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from paredown.commands.opening import opened
 from paredown.commands.printing import add_json, console, positive, print_json, table
-from paredown.commands.scoring import OF_TASK, add_language, tokenizer_for
+from paredown.commands.scoring import METRICS, OF_TASK, add_language, tokenizer_for
 from paredown.errors import BadInput
 from paredown.report.output_file import check_output_file
 
 if TYPE_CHECKING:
     from paredown.data import Split
     from paredown.quality import Score
-
-EVALUATED = ("bleu", "chrf", "chrf++", "ter", "wer", "cer")
 
 
 def add(subparsers: Any) -> None:
@@ -28,7 +26,7 @@ def add(subparsers: Any) -> None:
     evaluate.add_argument(
         "--metric",
         action="append",
-        choices=(*EVALUATED, "all"),
+        choices=(*METRICS, "all"),
         help="what the table shows; may be given again (default: by the model's task)",
     )
     add_language(evaluate)
@@ -65,14 +63,14 @@ def run(options: argparse.Namespace) -> int:
     if options.hypotheses:
         options.hypotheses.write_text("".join(f"{line}\n" for line in hypotheses), encoding="utf-8")
     shown = [metric for metric in _wanted(options.metric, OF_TASK[task]) if counts_words_of(metric, tokenizer)]
-    taken = [metric for metric in EVALUATED if counts_words_of(metric, tokenizer)] if options.json else shown
+    taken = [metric for metric in METRICS if counts_words_of(metric, tokenizer)] if options.json else shown
     with machine_share():  # thousands of resamples
         scores = {metric: score(metric, hypotheses, references, interval=True, tokenizer=tokenizer) for metric in taken}
         if options.comet:
             scores["comet"] = _comet(split, hypotheses, references)
     capped = sum(hypothesis.hit_cap for hypothesis in found)
     if options.json:
-        figures = {name: None if (s := scores.get(name)) is None else _figure(s) for name in (*EVALUATED, *(["comet"] * options.comet))}
+        figures = {name: None if (s := scores.get(name)) is None else _figure(s) for name in (*METRICS, *(["comet"] * options.comet))}
         print_json({**figures, "utterances": len(split), "length_cap_hits": capped})
         return 0
     rows = ((s.metric, f"{s.value:.2f}", f"{s.ci95[0]:.2f} to {s.ci95[1]:.2f}" if s.ci95 else "", s.signature) for s in scores.values())
@@ -85,7 +83,7 @@ def _wanted(asked: Sequence[str] | None, default: Sequence[str]) -> tuple[str, .
     """Metrics that the user names, in the usual order; "all" names none in particular, so that what cannot be counted is left out."""
     if asked is None:
         return tuple(default)
-    return tuple(metric for metric in EVALUATED if metric in asked or ("all" in asked and default))
+    return tuple(metric for metric in METRICS if metric in asked or ("all" in asked and default))
 
 
 def _figure(score: "Score") -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from paredown.commands.printing import positive, real
 from paredown.errors import BadInput
 from paredown.space.configuration import Configuration
-from paredown.space.training import Kind, Mixture, Training
+from paredown.space.training import ADAPTERS, Kind, Mixture, Training
 
 if TYPE_CHECKING:
     from paredown.commands.calibrated import Prepared
@@ -44,7 +44,7 @@ def check_recovery(options: argparse.Namespace) -> None:
         raise BadInput("--recover needs --train DATA and a bound, --steps N or --minutes N")
     if options.other is not None and options.train is None:
         raise BadInput("--other is out-of-domain data beside --train DATA, got it alone")
-    if options.rank is not None and options.recover not in ("lora", "qlora"):
+    if options.rank is not None and options.recover not in ADAPTERS:
         raise BadInput(f"--rank is that of adapters, of --recover lora or qlora; got {options.rank} for {options.recover}")
 
 
@@ -104,7 +104,7 @@ def trained_weights(
 
 def trains_adapters(configuration: Configuration) -> bool:
     """Whether adapters are merged and then stored as codes, which makes another model, so that the gap is to be told."""
-    return bool(configuration.bits) and bool(configuration.trainings) and configuration.trainings[-1].kind in ("lora", "qlora")
+    return bool(configuration.bits) and bool(configuration.trainings) and configuration.trainings[-1].kind in ADAPTERS
 
 
 def with_gap(model: "Model", prepared: "Prepared", recovered: "Recovered | None", split: "Split | None") -> "Prepared":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from paredown.errors import BadInput
 
+METRICS = ("bleu", "chrf", "chrf++", "ter", "wer", "cer")
 OF_TASK = {"st": ("bleu", "chrf", "chrf++", "ter"), "asr": ("wer", "cer", "chrf")}
 
 

@@ -10,6 +10,7 @@ from paredown.commands.fronts import describe, find_trial, read_study
 from paredown.commands.printing import add_json, console, megabytes, print_json, table
 from paredown.errors import BadInput
 from paredown.search.budget import METRICS
+from paredown.space.training import ADAPTERS
 
 if TYPE_CHECKING:
     from paredown.profilers.measurement import Measurement
@@ -107,7 +108,7 @@ def _stage_words(stage: "Training") -> str:
     heard = ", ".join(f"{share} x {name}" for name, share in shares.items() if share)
     parts = [stage.kind, bound, f"rate {stage.rate:g}", f"batches of {stage.batch_s:g} s", f"data {stage.data[:12]} ({heard})"]
     parts += [f"teacher {stage.teacher:g}"] if stage.teacher else []
-    parts += [f"rank {stage.rank}, alpha {stage.alpha:g}"] if stage.kind in ("lora", "qlora") else []
+    parts += [f"rank {stage.rank}, alpha {stage.alpha:g}"] if stage.kind in ADAPTERS else []
     parts += [f"semi-orthogonal {stage.semi_orthogonal}"] if stage.semi_orthogonal is not None else []
     parts += [f"no {name}" for name in ("masking", "dropout") if not getattr(stage, name)]
     return "; ".join([*parts, f"seed {stage.seed}"])

@@ -27,7 +27,7 @@ from paredown.recover.schedule import Schedule, TimedSchedule
 from paredown.recover.semi_orthogonal import SemiOrthogonal, constrained_factors
 from paredown.recover.trainer import BatchSource, StepHook, TrainSettings, train
 from paredown.recover.zeros import Zeros
-from paredown.space.training import Training
+from paredown.space.training import ADAPTERS, Training
 
 if TYPE_CHECKING:
     from paredown.recover.adapters import AdapterReport
@@ -97,7 +97,7 @@ def train_stage(
     with ExitStack() as around:
         if not stage.dropout:
             around.enter_context(without_dropout(network))
-        if stage.kind in ("lora", "qlora"):
+        if stage.kind in ADAPTERS:
             return _train_adapters(network, stage, partial(_train_borrowed, batches, settings, folder, resume), masks)
         around.enter_context(borrowed(network))
         network.requires_grad_(True)

@@ -37,7 +37,7 @@ from paredown.recover.hearing import count_frames, count_states, hear
 from paredown.recover.items import Item, describe_targets
 from paredown.recover.precision import has_bfloat16
 from paredown.recover.top_k import NONE, Posteriors, write_posteriors
-from paredown.user_cache import cache_folder
+from paredown.user_cache import cache_folder, unwritable
 
 SCHEMA = 1
 SHARD_BATCHES = 64
@@ -85,8 +85,7 @@ def find_posteriors(
                 with FileLock(f"{target}.lock"):  # another process waits, and then finds them
                     found = _load(target, len(some)) or _compute(model, some, settings, target, progress, unit)
             except OSError as error:
-                reason = error.strerror or error
-                raise BadInput(f"the cache folder must be writable, {root} is not ({reason}); PAREDOWN_CACHE names another") from error
+                raise unwritable(root, error) from error
         parts.append(found)
     return Posteriors.join(parts)
 

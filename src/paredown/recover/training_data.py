@@ -71,6 +71,11 @@ class TrainingData:
         if shared:
             raise BadInput(f"training data must be apart from {split.name}, got {len(shared)} files of both, {shared[0]} among them")
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """Of the data that items of each origin are made from: what the teacher's posteriors are kept by."""
+        return {"reference": self.digest, "distilled": self.digest, "other": self.other_digest or ""}
+
     def check(self, stage: Training) -> None:
         """Raises BadInput unless these are the data that the stage names."""
         if stage.data != self.digest:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from paredown.compress.calibration import Calibration, LayerRows
 from paredown.data import Split
-from paredown.errors import BadInput
 from paredown.profilers.machine_lock import machine_share
 from paredown.trials.decoding import Decoder, Search
 from paredown.trials.evaluation import spread_by_length, uncompressed
 from paredown.trials.supernets import find_supernet
 from paredown.trials.teller import Teller
 from paredown.trials.workshop import Workshop
-from paredown.user_cache import cache_folder
+from paredown.user_cache import cache_folder, unwritable
 
 if TYPE_CHECKING:
     from paredown.compress.layer_calls import Utterance
@@ -50,7 +49,7 @@ def calibrate_model(model: "Model", split: Split, workshop: Workshop, decoder: D
     try:
         calibration.save(path)
     except OSError as error:
-        raise BadInput(_unwritable(path.parent, error)) from error
+        raise unwritable(path.parent, error) from error
     return calibration
 
 
@@ -97,9 +96,5 @@ def _cached(digest: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(_unwritable(folder, error)) from error
+        raise unwritable(folder, error) from error
     return folder / f"{digest}.npz"
-
-
-def _unwritable(folder: Path, error: OSError) -> str:
-    return f"the cache folder must be writable, {folder} is not ({error.strerror or error}); PAREDOWN_CACHE names another"

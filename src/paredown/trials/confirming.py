@@ -140,6 +140,7 @@ def _test(
         write_confirmation(record, folder)
 
         def judge(planned: Planned) -> Verdict:
+            """What the record says of a trial, or decoded, judged and recorded now."""
             nonlocal record
             if planned.trial in known:
                 return known[planned.trial]

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from paredown.errors import BadInput
 from paredown.space.configuration import Configuration
-from paredown.space.training import Training
-from paredown.user_cache import cache_folder
+from paredown.space.training import ADAPTERS, Training
+from paredown.user_cache import cache_folder, unwritable
 
 if TYPE_CHECKING:
     from paredown.compress.recovered import Recovered
@@ -112,7 +112,7 @@ def _stage(work: _Work, start: "Recovered | None", recovery: Recovery | None) ->
     stage, target = work.stage, _cache() / work.digest
     data = _checked(stage, None if recovery is None else recovery.data)
     assert recovery is not None
-    if stage.kind in ("lora", "qlora"):
+    if stage.kind in ADAPTERS:
         require_packages(stage.kind)  # before the teacher is asked for minutes
     _make_cache()
     with FileLock(f"{target}.lock"):  # another process waits, and then finds it in the cache
@@ -144,18 +144,14 @@ def _keep(found: "Recovered", target: Path) -> None:
             shutil.rmtree(target, ignore_errors=True)
             os.replace(folder, target)
     except OSError as error:
-        raise _unwritable(error) from error
+        raise unwritable(_cache(), error) from error
 
 
 def _make_cache() -> None:
     try:
         _cache().mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(error) from error
-
-
-def _unwritable(error: OSError) -> BadInput:
-    return BadInput(f"the cache folder must be writable, {_cache()} is not ({error.strerror or error}); PAREDOWN_CACHE names another")
+        raise unwritable(_cache(), error) from error
 
 
 def _load(folder: Path) -> "Recovered | None":

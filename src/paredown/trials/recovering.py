@@ -9,6 +9,7 @@ from paredown.recover.training_data import TrainingData
 from paredown.search.recovery import Recovering
 from paredown.search.spec import StudySpec
 from paredown.space.configuration import Configuration
+from paredown.space.training import ADAPTERS
 from paredown.trials.recoveries import recovery_key
 from paredown.trials.teller import Teller
 
@@ -49,7 +50,7 @@ def make_recovering(spec: StudySpec, data: TrainingData | None, model: "Model", 
         return None
     if data is None:
         raise BadInput("recovery needs data.train, a manifest or a folder to train on, got none")
-    if spec.recovery.kind in ("lora", "qlora"):
+    if spec.recovery.kind in ADAPTERS:
         from paredown.recover.adapters import require_packages  # torch
 
         require_packages(spec.recovery.kind)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from paredown.data.bundled import bundled_folder, bundled_names
 from paredown.errors import BadInput
 from paredown.space.configuration import Configuration
-from paredown.user_cache import cache_folder
+from paredown.user_cache import cache_folder, unwritable
 
 if TYPE_CHECKING:
     from paredown.models import Model
@@ -60,8 +60,7 @@ def keep_supernet(supernet: "Model") -> Path:
     except OSError as error:
         if target.is_dir():  # another process was faster
             return target
-        reason = error.strerror or error
-        raise BadInput(f"the cache folder must be writable, {target.parent} is not ({reason}); PAREDOWN_CACHE names another") from error
+        raise unwritable(target.parent, error) from error
     return target
 
 

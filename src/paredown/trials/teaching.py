@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paredown.data.split import Split
-from paredown.errors import BadInput
 from paredown.recover.items import Hypotheses
 from paredown.recover.training_data import find_facts
 from paredown.trials.decoding import Decoder, Hypothesis, Search
 from paredown.trials.evaluation import uncompressed
 from paredown.trials.teller import Teller
 from paredown.trials.workshop import Workshop
-from paredown.user_cache import cache_folder
+from paredown.user_cache import cache_folder, unwritable
 
 if TYPE_CHECKING:
     from paredown.models import Model
@@ -110,5 +109,4 @@ def _store(path: Path, chunk: _Chunk | None) -> None:
             Path(draft).unlink(missing_ok=True)
             raise
     except OSError as error:
-        reason = error.strerror or error
-        raise BadInput(f"the cache folder must be writable, {path.parent} is not ({reason}); PAREDOWN_CACHE names another") from error
+        raise unwritable(path.parent, error) from error

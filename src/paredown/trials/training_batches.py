@@ -13,6 +13,7 @@ from paredown.recover.trainer import BatchSource
 from paredown.recover.training_data import TrainingData
 from paredown.space.configuration import Input
 from paredown.space.training import Training
+from paredown.trials.teaching import teach
 
 if TYPE_CHECKING:
     from paredown.models import Model
@@ -26,21 +27,16 @@ def batches_of(model: "Model", heard: Input, stage: Training, data: TrainingData
     cache. Raises BadInput where the data are not those that the stage names, hold no target or cannot be read.
     """
     data.check(stage)
-    hypotheses = None
-    if stage.needs_hypotheses:
-        from paredown.trials.teaching import teach
-
-        hypotheses = teach(model, data.train, tell)
+    hypotheses = teach(model, data.train, tell) if stage.needs_hypotheses else None
     items = gather_items(model, data, stage.mixture, hypotheses)
     posteriors = None
     if stage.teacher > 0:
-        digests = {"reference": data.digest, "distilled": data.digest, "other": data.other_digest or ""}
         tell.line(f"{stage.kind}: the uncompressed model's posteriors of {len(items)} targets")
 
         def progress(done: int, total: int) -> None:
             tell.progress("posteriors of the teacher, batches", done, total)
 
-        posteriors = find_posteriors(model, items, digests, progress=progress, unit=machine_share)
+        posteriors = find_posteriors(model, items, data.digests, progress=progress, unit=machine_share)
     frontend = resize_input(model.frontend, heard)
     course = choose_items(items, model.network, frontend, posteriors, source_from_teacher=True)
     if (left_out := course.describe()) is not None:

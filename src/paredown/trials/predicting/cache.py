@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paredown.bundle.graphs.architecture import read_architecture
-from paredown.errors import BadInput
 from paredown.runtime.seal import canonical_json
 from paredown.space.configuration import Kernel
 from paredown.trials.operations import count_frames, operations_of, read_structure
@@ -18,7 +17,7 @@ from paredown.trials.predicting.predictor import LatencyPredictor
 from paredown.trials.predicting.probe_plan import ModelSize, ProbePlan, plan_probes
 from paredown.trials.predicting.probes import configuration_of, make_random, write_random
 from paredown.trials.predicting.stage_times import time_stages
-from paredown.user_cache import cache_folder
+from paredown.user_cache import cache_folder, unwritable
 
 if TYPE_CHECKING:
     from paredown.models import Model
@@ -114,9 +113,9 @@ def _prepare(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise unwritable(folder, error) from error
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise _unwritable(folder, PermissionError("no permission"))
+        raise unwritable(folder, PermissionError("no permission"))
 
 
 def _write(path: Path, text: str) -> None:
@@ -132,8 +131,4 @@ def _write(path: Path, text: str) -> None:
     except OSError as error:
         if draft is not None:
             Path(draft).unlink(missing_ok=True)
-        raise _unwritable(path.parent, error) from error
-
-
-def _unwritable(folder: Path, error: OSError) -> BadInput:
-    return BadInput(f"the cache folder must be writable, {folder} is not ({error.strerror or error}); PAREDOWN_CACHE names another")
+        raise unwritable(path.parent, error) from error
