@@ -62,4 +62,19 @@ class Rejected(RuntimeError):
     """
 
 
+class Stopped(RuntimeError):
+    """Raised by an evaluation that ends a candidate early, because it cannot matter any more: a budget missed, the front out of reach.
+
+    `partial`: what was measured before. The study records it as a stopped trial, learns from it and goes on.
+    """
+
+    def __init__(self, reason: str, partial: Outcome) -> None:
+        super().__init__(reason)
+        self.partial = partial
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, Outcome]]:
+        """It comes back whole from another process."""
+        return type(self), (str(self), self.partial)
+
+
 Evaluate = Callable[[Configuration, int], Outcome]  # configuration, trial number -> what was measured

@@ -10,9 +10,9 @@ from paredown.errors import BadInput
 from paredown.search.budget import Budget, violations
 from paredown.search.confirmation import By, Confirmation, pick_confirmed
 from paredown.search.front import make_front, non_dominated
+from paredown.search.misses import misses, total_violation
 from paredown.search.objective import Objective, losses, read_values
 from paredown.search.trial import Trial
-from paredown.search.units import format_value
 
 PICK_RULES = ("knee", "smallest", "fastest", "frugal", "best", "lossless")
 # The start of the objective's name.
@@ -88,16 +88,8 @@ def _nearest_miss(trials: Sequence[Trial], budgets: Sequence[Budget]) -> str:
     complete = [(trial, trial.outcome) for trial in trials if trial.outcome is not None]
     if not complete:
         return f"a pick needs a complete trial, this study has none among {len(trials)}"
-    misses = [sum(max(0.0, violation) for violation in violations(budgets, outcome)) for _, outcome in complete]
-    trial, outcome = complete[int(np.argmin(misses))]
-    parts = []
-    for budget in budgets:
-        value = outcome.value(budget.measure)
-        if budget.violation(value) > 0:
-            over = format_value(abs(value - budget.limit), budget.unit)
-            parts.append(
-                f"{budget.name} is {format_value(value, budget.unit)}, {over} {'above' if budget.direction == 'minimize' else 'below'}"
-            )
+    trial, outcome = min(complete, key=lambda pair: total_violation(budgets, pair[1]))
+    parts = [miss.told for miss in misses(budgets, outcome)]
     limits = ", ".join(str(budget) for budget in budgets)
     return f"no trial keeps {limits}; nearest is trial {trial.number}: {' and '.join(parts)}"
 

@@ -7,15 +7,18 @@ running is tried again, what is complete stays, nothing is tried twice.
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from paredown.errors import BadInput
 from paredown.search.budget import Budget
+from paredown.search.disk import writable
 from paredown.search.events import EventLog
 from paredown.search.lock import StudyLock
 from paredown.search.objective import Objective
+from paredown.search.reading import TrialReader
 from paredown.search.spec import StudySpec
 from paredown.search.storage import Storage, describe_difference
 from paredown.search.study_file import write_spec
@@ -69,31 +72,28 @@ class Study:
             **identity,
         }
         database = folder / "study.db"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = StudyLock(folder)
-        except OSError as error:
-            raise BadInput(f"the folder of a study must be writable: {folder} ({error.strerror})") from None
-        try:
+        with ExitStack() as held, writable(folder):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                lock = StudyLock(folder)
+            except OSError as error:
+                raise BadInput(f"the folder of a study must be writable: {folder} ({error.strerror})") from None
+            held.callback(lock.release)
             if not database.exists():
                 Storage.create(database, spec.name, objectives, whole)
-            storage = Storage(database)
-        except BaseException:
-            lock.release()
-            raise
-        difference = describe_difference(storage.identity, whole)
-        if difference is not None:
-            storage.close()
-            lock.release()
-            raise BadInput(f"study {folder} exists with another space or objectives: {difference}; choose another name")
-        write_spec(spec, folder / "study.toml")
-        events = EventLog(folder / "events.jsonl")
-        study = cls(folder, spec, space, objectives, budgets, storage, events, lock)
-        interrupted = storage.recover()
-        if storage.trials():
-            events.append("resumed", pid=os.getpid(), interrupted=[trial.number for trial in interrupted])
-        else:
-            events.append("started", pid=os.getpid())
+            storage = held.enter_context(closing(Storage(database)))
+            difference = describe_difference(storage.identity, whole)
+            if difference is not None:
+                raise BadInput(f"study {folder} exists with another space or objectives: {difference}; choose another name")
+            write_spec(spec, folder / "study.toml")
+            events = held.enter_context(closing(EventLog(folder / "events.jsonl")))
+            study = cls(folder, spec, space, objectives, budgets, storage, events, lock)
+            interrupted = storage.recover()
+            if storage.trials():
+                events.append("resumed", pid=os.getpid(), interrupted=[trial.number for trial in interrupted])
+            else:
+                events.append("started", pid=os.getpid())
+            held.pop_all()  # from here on it is the study that lets go of them
         return study
 
     @property
@@ -122,17 +122,11 @@ class Study:
 
 def read_trials(folder: Path) -> tuple[Trial, ...]:
     """The trials of a study, held by another process or not; raises BadInput where there is none."""
-    storage = Storage(folder / "study.db")
-    try:
-        return storage.trials()
-    finally:
-        storage.close()
+    with closing(TrialReader(folder / "study.db")) as reader:
+        return reader.trials()
 
 
 def read_identity(folder: Path) -> dict[str, Any]:
     """What a study's trials depend on (space, objectives, digests of model and data), as `Study.open` recorded it."""
-    storage = Storage(folder / "study.db")
-    try:
-        return dict(storage.identity)
-    finally:
-        storage.close()
+    with closing(TrialReader(folder / "study.db")) as reader:
+        return dict(reader.identity)

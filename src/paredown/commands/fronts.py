@@ -1,4 +1,4 @@
-"""`paredown front` and `status`: what a study found. They only read, so a running study can be watched."""
+"""`paredown front` and `status`: what studies found. They only read, so a running study can be watched."""
 
 import argparse
 from collections.abc import Sequence
@@ -10,18 +10,19 @@ from paredown.errors import BadInput
 from paredown.search.budget import METRICS
 
 if TYPE_CHECKING:
+    from paredown.report.front_table import FrontRow
     from paredown.search.budget import Budget
     from paredown.search.confirmation import Confirmation
+    from paredown.search.final import Final
     from paredown.search.front import FrontPoint
-    from paredown.search.objective import Objective
-    from paredown.search.outcome import Outcome
+    from paredown.search.joint import Entry
     from paredown.search.spec import StudySpec
     from paredown.search.trial import Trial
 
 
 def add(subparsers: Any) -> None:
     front = subparsers.add_parser("front", help="the trials no other trial dominates, with intervals")
-    front.add_argument("study", type=Path, metavar="STUDY", help="folder of the study (runs/NAME)")
+    front.add_argument("study", type=Path, nargs="+", metavar="STUDY", help="folder of the study (runs/NAME); several come on one front")
     add_budgets(front)
     front.add_argument("--all", action="store_true", help="every complete trial, not the front alone")
     add_json(front)
@@ -67,70 +68,154 @@ def find_trial(trials: Sequence["Trial"], number: int) -> "Trial":
 
 
 def run_front(options: argparse.Namespace) -> int:
-    """Print the front, best quality first."""
+    """Print the front of a study, or of several together, best quality first."""
+    return _show_one(options) if len(options.study) == 1 else _show_several(options)
+
+
+def _show_one(options: argparse.Namespace) -> int:
+    from paredown.report.front_caption import QUALITY, count_stopped, notes, nothing_kept, told_final, told_stopped
+    from paredown.report.front_table import front_table
     from paredown.search.confirmation import read_confirmation
+    from paredown.search.final import read_final
     from paredown.search.front import make_front
 
-    spec, trials = read_study(options.study)
-    record, objectives = read_confirmation(options.study), spec.objective_list
-    points = make_front(trials, objectives, budgets_of(spec, options.budget))
-    chosen = [point for point in points if options.all or point.on_front]
-    chosen.sort(key=lambda point: objectives[0].loss(point.values[0]))
+    (folder,) = options.study
+    spec, trials = read_study(folder)
+    record, final = read_confirmation(folder), read_final(folder)
+    objectives, budgets = spec.objective_list, budgets_of(spec, options.budget)
+    points = make_front(trials, objectives, budgets)
+    nearest = _nearest(trials, budgets) if not any(point.feasible for point in points) else {}
+    chosen = [point for point in points if options.all or point.on_front or point.trial.number in nearest]
+    last = len(nearest)
+    chosen.sort(key=lambda point: (nearest.get(point.trial.number, last), objectives[0].loss(point.values[0])))
     if options.json:
-        print_json([point.to_dict(objectives) | {"confirmed": None if record is None else record.passed(point.trial)} for point in chosen])
+        own = {"study": spec.name, "stopped_early": count_stopped(trials)}
+        judged = [_misses(point, budgets) | _confirmed(point, record) | _final(point, final, trials) for point in chosen]
+        print_json([point.to_dict(objectives) | more | own for point, more in zip(chosen, judged, strict=True)])
         return 0
-    on_front = ["on front"] if options.all else []
-    headings = [_heading(objective, chosen) for objective in objectives]
-    columns = ("trial", "made of", *on_front, *headings, "x at fixed tokens", "tokens", "feasible", *(["no loss"] if record else []))
-    caption = (
-        f"{len(points)} trials complete, {sum(point.on_front for point in points)} on the front. "
-        "Quality is the difference to the uncompressed model, above 0 where better; brackets hold 95 % intervals;\n"
-        "latency is of one load of each model: where it lies in memory, 1 to 4 %, is not in its interval;\n"
-        "'x at fixed tokens' is latency over the uncompressed model's, both decoding the same number of tokens; tokens: mean decoded."
-    )
+    caption = [
+        f"{len(points)} trials complete, {sum(point.on_front for point in points)} on the front. {QUALITY}",
+        *nothing_kept(trials, budgets, bool(nearest)),
+        *notes(points),
+        *told_stopped(spec.name, trials),
+        *told_final(final, trials),
+    ]
     if record is not None:
         margin = f"{record.margin:g} {METRICS[record.metric]}"
-        caption += f"\nNo loss: tested on {record.split} within {margin}, fixed beforehand; no entry: not tested (see paredown confirm)."
-    rows = ((*_row(point, objectives, options.all), *_confirmed(point, record)) for point in chosen)
-    result = table(f"front of {spec.name}", columns, rows, caption)
-    result.columns[1].justify = "left"
-    console().print(result)
+        caption.append(f"No loss: tested on {record.split} within {margin}, fixed beforehand; no entry: not tested (see paredown confirm).")
+    rows = [_row(point, budgets, options.all, record, final) for point in chosen]
+    console().print(front_table(f"front of {spec.name}", rows, objectives, "\n".join(caption)))
     return 0
 
 
-def _heading(objective: "Objective", points: "Sequence[FrontPoint]") -> str:
-    """Name and unit, and whether the figures of the column are estimates."""
-    outcomes = [point.trial.outcome for point in points if point.trial.outcome is not None]
-    estimated = any(objective.name in outcome.estimated for outcome in outcomes)
-    name = "size MB" if objective.name == "size_bytes" else f"{objective.name.replace('_ms', '').replace('_mj', '')} {objective.unit}"
-    return f"{name}, ESTIMATED" if estimated else name
+def _show_several(options: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from paredown.report.front_caption import count_stopped, joint_caption
+    from paredown.report.front_table import front_table
+    from paredown.search.joint import join
+
+    entries = _entries(options.study, options.budget)
+    budgets_by = {entry.name: entry.budgets for entry in entries}
+    front = join(entries)
+    chosen = [each for each in front.points if options.all or each.point.on_front]
+    chosen.sort(key=lambda each: front.objectives[0].loss(each.point.values[0]))
+    if options.json:
+        stopped = {entry.name: {"stopped_early": count_stopped(entry.trials)} for entry in entries}
+        found = [each.to_dict(front.objectives) | _misses(each.point, budgets_by[each.study]) | stopped[each.study] for each in chosen]
+        print_json(found)
+        return 0
+    rows = [
+        replace(
+            _row(each.point, budgets_by[each.study], options.all, None),
+            trial=f"{each.study} {each.point.trial.number}",
+            alike=_listed([f"{study} {trial}" for study, trial in each.indistinguishable]),
+        )
+        for each in chosen
+    ]
+    names = " and ".join(entry.name for entry in entries)
+    console().print(front_table(f"front of {names}", rows, front.objectives, "\n".join(joint_caption(front, entries))))
+    return 0
 
 
-def _row(point: "FrontPoint", objectives: Sequence[Any], with_front: bool) -> tuple[str, ...]:
+def _entries(folders: Sequence[Path], options: Sequence[str]) -> "list[Entry]":
+    """The studies to compare, labelled by their names, or by their folders where two have the same name."""
+    from paredown.search.joint import Entry
+    from paredown.search.study import read_identity
+
+    read = [(folder, *read_study(folder)) for folder in folders]
+    names = [spec.name for _, spec, _ in read]
+    return [
+        Entry(
+            spec.name if names.count(spec.name) == 1 else str(folder),
+            trials,
+            spec.objective_list,
+            budgets_of(spec, options),
+            read_identity(folder),
+            spec.objectives.quality,
+        )
+        for folder, spec, trials in read
+    ]
+
+
+_LISTED = 3  # of the trials that one is not told apart from; JSON has all
+
+
+def _nearest(trials: Sequence["Trial"], budgets: "Sequence[Budget]") -> dict[int, int]:
+    """Of the trials that come nearest to the budgets the numbers, with their order."""
+    from paredown.search.misses import least_violating
+
+    return {trial.number: order for order, trial in enumerate(least_violating(trials, budgets))} if budgets else {}
+
+
+def _misses(point: "FrontPoint", budgets: "Sequence[Budget]") -> dict[str, Any]:
+    """By how much it misses which budget, in the budget's base unit; nothing where it keeps all."""
+    from paredown.search.misses import misses
+
     assert point.trial.outcome is not None
-    figures = []
-    for objective, value in zip(objectives, point.values, strict=True):
-        interval = point.trial.outcome.measurement_of[objective.name].ci95
-        scale, digits = (1e6, 2) if objective.unit == "bytes" else (1.0, 2 if objective.name == "quality" else 1)
-        shown = f"{value / scale:+.{digits}f}" if objective.name == "quality" else f"{value / scale:.{digits}f}"
-        around = f" [{interval[0] / scale:.{digits}f}, {interval[1] / scale:.{digits}f}]" if interval else ""
-        figures.append(shown + around)
-    on_front = ["yes" if point.on_front else ""] if with_front else []
-    feasible = "yes" if point.feasible else "no"
-    return (str(point.trial.number), describe(point.trial), *on_front, *figures, *_decoded(point.trial.outcome), feasible)
+    found = {miss.budget.name: miss.beyond for miss in misses(budgets, point.trial.outcome)}
+    return {"misses": found} if found else {}
 
 
-def _confirmed(point: "FrontPoint", record: "Confirmation | None") -> tuple[str, ...]:
-    """Whether a trial was confirmed on *test*, nothing where it was not tested; no cell where the study was not confirmed."""
-    return () if record is None else ({True: "yes", False: "no", None: ""}[record.passed(point.trial)],)
+def _row(
+    point: "FrontPoint", budgets: "Sequence[Budget]", with_front: bool, record: "Confirmation | None", final: "Final | None" = None
+) -> "FrontRow":
+    from paredown.report.front_table import FrontRow
+    from paredown.search.misses import misses
+
+    assert point.trial.outcome is not None
+    missed = ", ".join(str(miss) for miss in misses(budgets, point.trial.outcome))
+    found = None if final is None else final.find(point.trial)
+    return FrontRow(
+        trial=str(point.trial.number),
+        made_of=describe(point.trial),
+        outcome=point.trial.outcome,
+        values=point.values,
+        feasible=f"no: {missed}" if missed else "yes",
+        alike=_listed([str(number) for number in point.indistinguishable]),
+        on_front=("yes" if point.on_front else "") if with_front else None,
+        confirmed=None if record is None else {True: "yes", False: "no", None: ""}[record.passed(point.trial)],
+        final={} if found is None else found.strict.measurement_of | found.test.measurement_of,
+    )
 
 
-def _decoded(outcome: "Outcome") -> tuple[str, str]:
-    """Latency over the reference's at a fixed number of tokens, and the mean tokens: a damaged model that stops early is not fast."""
-    measured = outcome.measurement_of
-    ratio = measured["latency_ms@cpu"].detail_of.get("fixed_tokens_ratio") if "latency_ms@cpu" in measured else None
-    tokens = measured["quality"].detail_of.get("tokens")
-    return (f"{ratio:.2f}" if isinstance(ratio, float) else "", f"{tokens:.1f}" if isinstance(tokens, float) else "")
+def _listed(names: Sequence[str]) -> str:
+    """The first of them, and how many more there are: JSON has all."""
+    return ", ".join(names[:_LISTED]) + (f" +{len(names) - _LISTED}" if len(names) > _LISTED else "")
+
+
+def _confirmed(point: "FrontPoint", record: "Confirmation | None") -> dict[str, Any]:
+    """Whether a trial was confirmed on *test*, None where it was not tested."""
+    return {"confirmed": None if record is None else record.passed(point.trial)}
+
+
+def _final(point: "FrontPoint", record: "Final | None", trials: "Sequence[Trial]") -> dict[str, Any]:
+    """Its costs measured strictly and its quality on test, None where `paredown finish` did not get to it."""
+    found = None if record is None else record.find(point.trial)
+    if record is None or found is None:
+        return {"final": None}
+    figures = {kind: figures for kind, figures in found.to_dict().items() if kind in ("strict", "test")}
+    return {"final": figures | {"searched_after_test": record.searched_after_test(sum(trial.is_finished for trial in trials))}}
 
 
 _KNOB_WORDS = {
