@@ -5,14 +5,17 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from paredown import __version__
 from paredown.commands import COMMANDS
 from paredown.errors import BadInput
+from paredown.search.signals import StoppedBySignal, stoppable
 
 MODELS_EXTRA = ("torch", "espnet", "espnet2", "yaml", "librosa", "torch_complex", "typeguard", "humanfriendly")
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+RESUMED = ("run", "confirm", "finish")  # a study, or what is recorded beside it
 INSTALL = "pip install 'paredown[models]', then pip install --no-deps espnet==202511"
 
 
@@ -34,10 +37,13 @@ def parser() -> Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit code."""
+    """Run one command and return the exit code. A signal that stops it lets it end in order: workers end, files are whole."""
+    command = None
     try:
-        options = parser().parse_args(arguments)
-        return int(options.run(options) or 0)
+        with stoppable():
+            options = parser().parse_args(arguments)
+            command = options.command
+            return int(options.run(options) or 0)
     except BadInput as error:
         print(f"paredown: {error}", file=sys.stderr)
         return 2
@@ -46,6 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"paredown: checkpoints need torch and espnet, {error.name} is missing: {INSTALL}", file=sys.stderr)
         return 2
+    except StoppedBySignal as stop:
+        with suppress(OSError):  # the terminal may be closed
+            goes_on = ", the same command goes on" if command in RESUMED else ""
+            print(f"paredown: {stop}; what was finished is kept{goes_on}", file=sys.stderr)
+        return stop.exit_code
     except KeyboardInterrupt:
         print("paredown: interrupted; what was finished is kept", file=sys.stderr)
         return 130

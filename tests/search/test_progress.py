@@ -1,8 +1,10 @@
 """The progress display, on a terminal and in a log."""
 
 import io
+import re
 from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
 from paredown.search.budget import make_budget
@@ -73,3 +75,106 @@ def test_estimates_say_so() -> None:
     estimated = replace(known, outcome=Outcome(pairs))
     assert told.describe(estimated) == "search: quality 0 chrF, latency@cpu 60 ms estimated, size 9 MB"
     assert told.bests([estimated]) == "quality 0 chrF (trial 0), latency@cpu 60 ms estimated (trial 0), size 9 MB (trial 0)"
+
+
+class Clock:
+    """Stands still until it is turned."""
+
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def shown(terminal: bool, width: int = 200) -> tuple[StudyProgress, io.StringIO, Clock]:
+    text, clock = io.StringIO(), Clock()
+    console = Console(file=text, force_terminal=terminal, width=width, _environ={"TERM": "xterm" if terminal else "dumb"})
+    return StudyProgress(OBJECTIVES, BUDGETS, console, clock), text, clock
+
+
+AT_RACE = replace(standing(2, "search"), stage="trial 2: race, 96 of 200 utterances", hypervolume=0.53124)
+
+
+def test_a_sign_of_life_in_a_log_is_one_line_with_everything() -> None:
+    progress, text, clock = shown(terminal=False)
+    progress(AT_RACE)
+    assert text.getvalue() == ""
+    clock.now_s = 20.0
+    progress.beat()
+    assert text.getvalue() == (
+        "trial 2: race, 96 of 200 utterances (search), for 20 s; 2/12 trials; best quality -1.5 chrF (trial 1), "
+        "latency@cpu 60 ms (trial 1), size 9 MB (trial 1); hypervolume 0.531; 0 s left\n"
+    )
+
+
+def test_time_of_a_stage_begins_anew_with_the_next() -> None:
+    progress, text, clock = shown(terminal=False)
+    progress(AT_RACE)
+    clock.now_s = 30.0
+    progress(replace(AT_RACE, stage="trial 2: measure"))
+    clock.now_s = 42.0
+    progress(replace(AT_RACE, stage="trial 2: measure"))  # told again, nothing new
+    progress.beat()
+    assert text.getvalue().startswith("trial 2: measure (search), for 12 s;")
+
+
+def test_without_a_standing_there_is_no_sign_yet() -> None:
+    progress, text, _ = shown(terminal=False)
+    progress.beat()
+    assert text.getvalue() == ""
+
+
+@pytest.mark.parametrize("width", [40, 200])
+def test_a_sign_of_life_on_a_terminal_replaces_the_last_line_alone(width: int) -> None:
+    """Seen by an emulator: the last line changes, none is added, and the next display finds its place."""
+    progress, text, clock = shown(terminal=True, width=width)
+    with progress:
+        progress(AT_RACE)
+        before = screen(text.getvalue())
+        clock.now_s = 65.0
+        progress.beat()
+        beaten = screen(text.getvalue())
+        progress(AT_RACE)
+        after = screen(text.getvalue())
+    assert beaten[:-1] == before[:-1]
+    assert beaten[-1] == "now          trial 2: race, 96 of 200 utterances (search), for 1 min 05 s"[: width - 1]
+    assert len(after) == len(before)
+    assert after[:2] != [""]
+
+
+def screen(text: str) -> list[str]:
+    """What a terminal shows: the few control sequences that the display uses."""
+    lines, row, column = [""], 0, 0
+    for control, end, plain in re.findall(r"\x1b\[([0-9;?]*)([A-Za-z])|([^\x1b])", text):
+        if plain == "\n":
+            row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+        elif plain == "\r":
+            column = 0
+        elif plain:
+            lines[row] = lines[row][:column].ljust(column) + plain + lines[row][column + 1 :]
+            column += 1
+        elif end == "A":
+            row -= int(control or 1)
+            assert row >= 0
+        elif end == "K":
+            assert control == "2"
+            lines[row] = ""
+    return [line.rstrip() for line in lines]
+
+
+def test_trials_that_end_in_any_order_are_told_once_each() -> None:
+    """Several at once: the later number first."""
+    running = replace(TRIALS[1], state="running", outcome=None)
+    first, last = (TRIALS[0], running, TRIALS[2]), tuple(TRIALS)
+    texts = show(
+        [Standing((), 12, 0.0, 300.0, "2 trials at once"), *(Standing(each, 12, 0.0, 300.0, None) for each in (first, last))], False
+    )
+    assert re.findall(r"^trial (\d)", texts, re.MULTILINE) == ["0", "2", "1"]
+
+
+def test_a_trial_that_the_search_ended_early_says_why_in_one_line() -> None:
+    ended = replace(TRIALS[1], state="stopped", outcome=None, partial=TRIALS[1].outcome, reason="raced out after 48 of 200 utterances")
+    text = show([standing(1), Standing((TRIALS[0], ended), 12, 0.0, 300.0, None)], terminal=False)
+    assert text.startswith("trial 1 (2/12): search: stopped, raced out after 48 of 200 utterances; best none yet")
+    assert text.count("\n") == 1

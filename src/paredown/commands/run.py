@@ -10,6 +10,7 @@ from paredown.errors import BadInput
 
 if TYPE_CHECKING:
     from paredown.search.spec import StudySpec
+    from paredown.trials.study_run import Finished
 
 
 def add(subparsers: Any) -> None:
@@ -21,20 +22,51 @@ def add(subparsers: Any) -> None:
     add_budgets(parser)
     parser.add_argument("--seed", type=int)
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder of the study (default runs/NAME)")
+    parser.add_argument("--dry-run", action="store_true", help="say what the study would cost and what it can reach; nothing is written")
+    parser.add_argument("--from", dest="warm", action="append", type=Path, metavar="STUDY", help="begin from another study's trials")
+    parser.add_argument("--ray", metavar="ADDRESS", help="evaluate on a Ray cluster: its address, or auto")
     add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the study to its end and say where it stands."""
-    from paredown.commands.telling import Telling
-    from paredown.search.loop import Standing
-    from paredown.search.progress import StudyProgress
     from paredown.search.study_file import change_spec
-    from paredown.trials.study_run import conduct, default_folder
+    from paredown.trials.study_run import default_folder
 
     spec = anchored(change_spec(_spec(options), trials=options.trials, time=options.time, budgets=options.budget, seed=options.seed))
     folder = options.output or default_folder(spec)
+    if options.dry_run:
+        return _foretell(spec, folder, options)
+    finished = _conduct(spec, folder, options)
+    if options.json:
+        figures = {"study": str(folder), "why": finished.why, "analysis_seconds": finished.analysis_seconds, "seconds": finished.seconds}
+        print_json(figures)
+    else:
+        print(f"{folder}: {finished.why}; {finished.seconds:.0f} s in all, {finished.analysis_seconds:.0f} s of them analysis")
+    return 0
+
+
+def _foretell(spec: "StudySpec", folder: Path, options: argparse.Namespace) -> int:
+    from paredown.commands.telling import Telling
+    from paredown.trials.dry_run import foretell_study
+
+    with Telling() as telling:
+        foretold = foretell_study(spec, folder, telling)
+    if options.json:
+        print_json(foretold.to_dict())
+    else:
+        print("\n".join(foretold.lines()))
+    return 0
+
+
+def _conduct(spec: "StudySpec", folder: Path, options: argparse.Namespace) -> "Finished":
+    """Steps are told first; the trials' display takes over with the first of them."""
+    from paredown.commands.telling import Telling
+    from paredown.search.loop import Standing
+    from paredown.search.progress import StudyProgress
+    from paredown.trials.study_run import conduct
+
     with ExitStack() as shown:
         telling = shown.enter_context(Telling())
         progress = StudyProgress(spec.objective_list, spec.budget_list)
@@ -48,13 +80,7 @@ def run(options: argparse.Namespace) -> int:
                 begun = True
             progress(standing)
 
-        finished = conduct(spec, folder, watch, telling)
-    if options.json:
-        figures = {"study": str(folder), "why": finished.why, "analysis_seconds": finished.analysis_seconds, "seconds": finished.seconds}
-        print_json(figures)
-    else:
-        print(f"{folder}: {finished.why}; {finished.seconds:.0f} s in all, {finished.analysis_seconds:.0f} s of them analysis")
-    return 0
+        return conduct(spec, folder, watch, telling, options.warm or (), options.ray)
 
 
 def anchored(spec: "StudySpec") -> "StudySpec":
@@ -65,7 +91,9 @@ def anchored(spec: "StudySpec") -> "StudySpec":
 
     data = {name: absolute(path) for name, path in spec.data.model_dump().items()}
     model = spec.model.model_copy(update={"path": absolute(spec.model.path)})
-    return spec.model_copy(update={"model": model, "data": spec.data.model_copy(update=data)})
+    warm = tuple(str(Path(folder).absolute()) for folder in spec.search.warm_start)
+    search = spec.search.model_copy(update={"warm_start": warm})
+    return spec.model_copy(update={"model": model, "data": spec.data.model_copy(update=data), "search": search})
 
 
 def _spec(options: argparse.Namespace) -> "StudySpec":

@@ -10,7 +10,6 @@ On a GPU the clock is read when the work is done. onnxruntime synchronizes its s
 """
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import wait
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from paredown.profilers.latency.warmup import Run
 from paredown.profilers.machine_lock import machine_lock
 from paredown.profilers.pinning import pinned
 from paredown.profilers.placement import scattered
-from paredown.trials.workers import worker_pool
+from paredown.trials.workers import Workers
 
 if TYPE_CHECKING:
     from paredown.runtime import Translator
@@ -57,7 +56,7 @@ class Stopwatch:
 
     def __init__(self, threads: int, target: "Target" = "cpu") -> None:
         self.device = Device(threads, target)
-        self._pool = worker_pool(1)
+        self._workers = Workers(1)
 
     @property
     def threads(self) -> int:
@@ -67,7 +66,7 @@ class Stopwatch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._workers.close(now=kind is not None)
 
     def time(
         self, candidates: Mapping[str, Timed], split: Split, effort: Effort, *, fixed_tokens: int | None, seed: int
@@ -80,13 +79,12 @@ class Stopwatch:
         return self.alone(_time, dict(candidates), files, effort, fixed_tokens, seed, self.device)
 
     def alone(self, job: Callable[..., Result], *arguments: Any) -> Result:
-        """What `job` gives in the timing process, which has the machine to itself meanwhile."""
+        """What `job` gives in the timing process, which has the machine to itself meanwhile.
+
+        A job whose process was killed is repeated once, in a fresh one; then WorkerDied is raised. Ctrl-C ends the process.
+        """
         with machine_lock():
-            running = self._pool.submit(job, *arguments)
-            try:
-                return running.result()
-            finally:
-                wait([running])  # after Ctrl-C it still computes: the machine is not free before it ends
+            return self._workers.run(job, *arguments)
 
 
 def runner(timed: Timed, files: tuple[Path, ...], device: Device, fixed_tokens: int | None = None) -> tuple[Run, tuple[float, ...]]:

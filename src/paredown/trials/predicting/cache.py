@@ -78,17 +78,29 @@ def load_predictor(
 
     `folder` defaults to the user's cache. Raises BadInput if that cannot be written.
     """
-    path = (cache_folder() if folder is None else folder) / "latency" / f"{predictor_key(model, kernels, fingerprint, threads)}.json"
-    try:
-        found = LatencyPredictor.from_json(path.read_text(encoding="utf-8"))
-        if (found.fingerprint, found.threads) == (fingerprint, threads):
-            return found
-    except (OSError, ValueError):
-        pass  # absent or damaged: made again and replaced
+    found = peek_predictor(model, kernels, fingerprint, threads, folder)
+    if found is not None:
+        return found
+    path = _path(model, kernels, fingerprint, threads, folder)
     _prepare(path.parent)
     made = profile_target(model, kernels, fingerprint, threads, progress=progress)
     _write(path, made.to_json())
     return made
+
+
+def peek_predictor(
+    model: "Model", kernels: Sequence[Kernel], fingerprint: str, threads: int = 1, folder: Path | None = None
+) -> LatencyPredictor | None:
+    """The predictor where the cache has it, None where it is absent or damaged; as `load_predictor`."""
+    try:
+        found = LatencyPredictor.from_json(_path(model, kernels, fingerprint, threads, folder).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if (found.fingerprint, found.threads) == (fingerprint, threads) else None
+
+
+def _path(model: "Model", kernels: Sequence[Kernel], fingerprint: str, threads: int, folder: Path | None) -> Path:
+    return (cache_folder() if folder is None else folder) / "latency" / f"{predictor_key(model, kernels, fingerprint, threads)}.json"
 
 
 def predictor_key(model: "Model", kernels: Sequence[Kernel], fingerprint: str, threads: int) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from paredown.profilers.machine_lock import machine_lock
 from paredown.profilers.pinning import pinned
-from paredown.trials.workers import worker_pool
+from paredown.trials.workers import Workers
 
 if TYPE_CHECKING:
     from paredown.runtime import Translator
@@ -85,8 +85,8 @@ def time_stages(bundles: Mapping[str, Path], runs: Sequence[Run], reference: Run
 
     Meanwhile the machine-wide lock is held, and the process pinned to as many cores as it has threads.
     """
-    with machine_lock(), worker_pool(1) as pool:
-        return StageTimes(*pool.submit(_time, dict(bundles), tuple(runs), reference, repeats, seed, threads).result())
+    with machine_lock(), Workers(1) as workers:
+        return StageTimes(*workers.run(_time, dict(bundles), tuple(runs), reference, repeats, seed, threads))
 
 
 def _time(
