@@ -33,6 +33,12 @@ def test_quality_below_zero_is_a_loss_and_above_a_score() -> None:
     assert violations([loss, score], measured) == (pytest.approx(0.1), pytest.approx(-0.8))
 
 
+def test_each_target_has_a_budget_of_its_own() -> None:
+    limits = [make_budget(f"latency@{target}", "20 ms") for target in ("cpu", "cuda")]
+    assert [budget.measure for budget in limits] == ["latency_ms@cpu", "latency_ms@cuda"]
+    assert str(limits[1]) == "latency@cuda <= 20 ms"
+
+
 def test_no_budgets_are_kept_by_everything() -> None:
     assert is_feasible([], outcome(-50.0, 1e3, 1e9))
 
@@ -60,6 +66,8 @@ def test_command_line_option() -> None:
     [
         ("sise", "1 MB", "got 'sise'; did you mean size"),
         ("latency", "1 ms", "did you mean latency@cpu"),
+        ("latency@gpu", "1 ms", "got 'latency@gpu'; did you mean latency@cpu"),
+        ("energy@cuda", "1 J", "got 'energy@cuda'; did you mean energy@cpu"),
         ("quality", "lots", "budget quality must be chrF points"),
         ("quality", "nan", "budget quality must be chrF points"),
         ("quality", "300", "budget quality must be chrF points"),

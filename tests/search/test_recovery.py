@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from paredown.profilers.measurement import Measurement
-from paredown.search import loop as loop_module
+from paredown.search import chooser as chooser_module
 from paredown.search.budget import make_budget
 from paredown.search.loop import run_study
 from paredown.search.outcome import Outcome, Rejected
@@ -172,7 +172,7 @@ def test_the_sampler_learns_from_short_recoveries_alone(tmp_path: Path, monkeypa
             told.append(list(given[5]))
             super().__init__(*given)
 
-    monkeypatch.setattr(loop_module, "Proposer", Listening)
+    monkeypatch.setattr(chooser_module, "Proposer", Listening)
     found = run(tmp_path, 20)
     assert by_rung(found)[1] > 0
     shorts = [trial for trial in found if rung_of(trial) == 0 and trial.candidate.knobs and trial.outcome]

@@ -10,6 +10,7 @@ import pytest
 from paredown.errors import BadInput
 from paredown.search.budget import make_budget
 from paredown.search.events import read_events
+from paredown.search.failures import StudyStopped
 from paredown.search.front import make_front
 from paredown.search.lock import is_held
 from paredown.search.loop import Standing, run_study
@@ -40,7 +41,7 @@ class Clock:
         return evaluate(configuration, number)
 
 
-@pytest.mark.parametrize("name", ["tpe", "gp", "nsga2", "random"])
+@pytest.mark.parametrize("name", ["model", "tpe", "gp", "nsga2", "random"])
 def test_every_sampler_fills_a_study_with_distinct_trials(tmp_path: Path, name: SamplerName, capfd: pytest.CaptureFixture[str]) -> None:
     """Two of the given points have no knobs; the budgets constrain; nothing is written to the terminal."""
     pytest.importorskip("torch") if name == "gp" else None
@@ -80,12 +81,14 @@ def test_a_second_run_adds_nothing_and_a_longer_one_goes_on(tmp_path: Path) -> N
     assert read_trials(tmp_path)[:5] == before
 
 
-def test_stopping_and_going_on_gives_the_study_that_ran_through(tmp_path: Path) -> None:
-    with open_study(tmp_path / "through", toy_spec(trials=14)) as study:
+@pytest.mark.parametrize("name", ["tpe", "model"])
+def test_stopping_and_going_on_gives_the_study_that_ran_through(tmp_path: Path, name: SamplerName) -> None:
+    """Six observations with knobs, from which on the model guesses, are there after eight trials."""
+    with open_study(tmp_path / "through", toy_spec("s", name, 20)) as study:
         run_study(study, evaluate, given())
         through = [trial.configuration for trial in study.trials]
-    for stop in (2, 7, 11, 14):
-        with open_study(tmp_path / "parts", toy_spec(trials=stop)) as study:
+    for stop in (2, 7, 11, 14, 20):
+        with open_study(tmp_path / "parts", toy_spec("s", name, stop)) as study:
             run_study(study, evaluate, given())
             parts = [trial.configuration for trial in study.trials]
     assert parts == through
@@ -135,7 +138,7 @@ def test_a_held_study_names_its_holder(tmp_path: Path) -> None:
 
 def test_rejected_configurations_are_kept_with_their_reason_and_not_tried_again(tmp_path: Path) -> None:
     def strict(configuration: Configuration, number: int) -> Outcome:
-        if configuration.keep_of:
+        if number % 2:
             raise Rejected("its graph differs from torch by 0.01")
         return evaluate(configuration, number)
 
@@ -188,11 +191,24 @@ def test_what_was_interrupted_comes_first_even_under_another_seed(tmp_path: Path
         (outcome(0.0, 0.0, 1.0), "latency_ms@cpu must be above zero, got 0.0"),
     ],
 )
-def test_figures_that_cannot_be_are_refused_before_they_are_stored(tmp_path: Path, bad: Outcome, rule: str) -> None:
+def test_figures_that_cannot_be_reject_the_trial_and_the_study_goes_on(tmp_path: Path, bad: Outcome, rule: str) -> None:
+    def odd(configuration: Configuration, number: int) -> Outcome:
+        return bad if number == 1 else evaluate(configuration, number)
+
+    with open_study(tmp_path, toy_spec(trials=4)) as study:
+        assert run_study(study, odd, given()) == "all 4 trials are done"
+        assert [trial.state for trial in study.trials] == ["complete", "rejected", "complete", "complete"]
+        assert rule in (study.trials[1].reason or "")
+        assert study.trials[1].outcome is None
+
+
+def test_figures_that_never_can_be_stop_the_study_at_the_third(tmp_path: Path) -> None:
     with open_study(tmp_path, toy_spec()) as study:
-        with pytest.raises(ValueError, match=rule):
-            run_study(study, lambda configuration, number: bad, given())
-        assert [trial.state for trial in study.trials] == ["interrupted"]
+        with pytest.raises(
+            StudyStopped, match=r"3 failures with one cause stop a study: trials 0, 1 and 2 .*quality must be a finite number"
+        ):
+            run_study(study, lambda configuration, number: outcome(float("inf"), 1.0, 1.0), given())
+        assert [trial.state for trial in study.trials] == ["rejected"] * 3
 
 
 def test_time_includes_the_analysis_and_no_trial_starts_that_would_not_fit(tmp_path: Path) -> None:

@@ -80,6 +80,28 @@ def test_energy_is_an_objective_with_its_budget() -> None:
     assert parse_spec(to_toml(spec)) == spec
 
 
+def test_several_targets_are_objectives_in_the_order_given() -> None:
+    text = EXAMPLE.replace('latency = ["cpu"]', 'latency = ["cuda", "cpu"]').replace("size =", '"latency@cuda" = "20 ms"\nsize =', 2)
+    text = text.replace('"latency@cuda" = "20 ms"\nsize = true', "size = true") + '[target]\nkernel = "nbits"\n'
+    spec = parse_spec(text)
+    assert [objective.name for objective in spec.objective_list] == ["quality", "latency_ms@cuda", "latency_ms@cpu", "size_bytes"]
+    assert [(budget.measure, budget.limit) for budget in spec.budget_list if budget.unit == "ms"] == [
+        ("latency_ms@cpu", 80.0),
+        ("latency_ms@cuda", 20.0),
+    ]
+    assert parse_spec(to_toml(spec)) == spec
+    assert parse_spec(EXAMPLE).target.kernel == "int8"
+
+
+def test_how_the_search_goes_can_be_changed_part_by_part() -> None:
+    default = parse_spec(EXAMPLE).search
+    assert (default.staged, default.racing, default.refine, default.warm_start) == (True, True, True, ())
+    spec = parse_spec(EXAMPLE + 'staged = false\nracing = false\nrefine = false\nwarm_start = ["runs/a", "runs/b"]\n')
+    assert (spec.search.staged, spec.search.racing, spec.search.refine) == (False, False, False)
+    assert spec.search.warm_start == ("runs/a", "runs/b")
+    assert parse_spec(to_toml(spec)) == spec
+
+
 def test_an_estimate_of_energy_may_be_told_the_design_power() -> None:
     spec = parse_spec(EXAMPLE.replace("energy = []", 'energy = "estimate"') + "[target]\nthreads = 2\ntdp_w = 15\ntdp_cores = 4\n")
     assert (spec.objectives.energy, spec.target.tdp_w, spec.target.tdp_cores, spec.target.threads) == ("estimate", 15.0, 4, 2)
@@ -112,7 +134,8 @@ def test_a_study_without_size_or_latency_has_fewer_objectives() -> None:
         ("average", "averge", r"unknown key 'space.bits.averge'; did you mean 'average'\?"),
         ("[model]", "[modle]", r"unknown key 'modle'; did you mean 'model'\?"),
         ('size = "12 MB"', "sise = 3", r"unknown key 'budgets.sise'; did you mean 'size'\?"),
-        ('"latency@cpu" =', '"latency@cuda" =', r"did you mean 'latency@cpu'\?"),
+        ('"latency@cpu" =', '"latency@gpu" =', r"did you mean 'latency@cpu'\?"),
+        ('"latency@cpu" =', '"latency@cuda" =', r"a budget on latency@cuda needs the objective latency = \[\"cuda\"\], got \['cpu'\]"),
         ("seed = 0", "zzz = 0", r"unknown key 'search.zzz'; known keys are sampler, trials, time, seed"),
         ("max = 0.9 }", "max = 0.9 }\nrank = { eta = [1, 0] }", r"space.rank.eta: eta must run from low to high, got \[1.0, 0.0\]"),
         ("max = 0.9 }", "max = 0.9 }\nwidth = { eta = [-1, 0] }", "space.width.eta.0: must be greater than or equal to 0, got -1"),
@@ -155,7 +178,16 @@ def test_a_study_without_size_or_latency_has_fewer_objectives() -> None:
         ("seed = 0", "seed = 0\n[target]\nthreads = 0", "target.threads: must be greater than or equal to 1, got 0"),
         ("seed = 0", "seed = 0\n[target]\ntdp_w = true", "target.tdp_w: must be a number, got true"),
         ("seed = 0", "seed = 0\n[target]\ntdp_w = 15", 'target.tdp_w is for energy = "estimate" alone, got 15 beside energy = '),
-        ('latency = ["cpu"]', 'latency = ["cuda"]', "objectives.latency.0: must be 'cpu', got 'cuda'"),
+        ('latency = ["cpu"]', 'latency = ["gpu"]', "objectives.latency.0: must be 'cpu' or 'cuda', got 'gpu'"),
+        ('latency = ["cpu"]', 'latency = ["cpu", "cpu"]', r"latency must name each target once, got \['cpu', 'cpu'\]"),
+        ('latency = ["cpu"]', 'latency = ["cpu", "cuda"]', 'needs target.kernel = "nbits": kernel int8 runs on the CPU alone, got int8'),
+        ("seed = 0", 'seed = 0\n[target]\nkernel = "fp16"', "target.kernel: must be 'int8' or 'nbits', got 'fp16'"),
+        (
+            "max = 0.9 }",
+            'max = 0.9 }\nactivations = "static"\n[target]\nkernel = "nbits"',
+            'is for target.kernel = "int8" alone, got nbits',
+        ),
+        ("seed = 0", "seed = 0\nwarm_start = 'runs/a'", "search.warm_start: must be a valid tuple, got 'runs/a'"),
         ('latency = ["cpu"]', "latency = []", "a budget on latency@cpu needs the objective"),
         ("12 MB", "12 XB", "budget size must have a unit, .*got '12 XB'"),
         ("80 ms", "80", "budget latency@cpu must have a unit"),

@@ -1,0 +1,254 @@
+"""The sampler "model": what is known of a candidate is known, only the rest is guessed.
+
+A plain multi-objective sampler guesses every objective from the knobs. But the bytes of a configuration are exact before it is built, and
+its latency may be predicted; what an evaluation buys is knowledge of quality. So a Gaussian process guesses quality (and the costs that
+nobody foretold), and the next candidate is the one whose expected gain in hypervolume is largest, at its own known costs.
+
+Source: expected hypervolume improvement (Emmerich, Giannakoglou and Naujoks 2006), here with most objectives known, so that the
+expectation over the guessed ones is a sum over a few quantiles; candidates come from a pool of scrambled Sobol points and of points around
+the front, as in local search by Bayesian optimization.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, qmc
+
+from paredown.search.front import non_dominated
+from paredown.search.hypervolume import hypervolume
+from paredown.search.objective import Objective
+from paredown.space.knobs import IntKnob, Knob
+
+Real = NDArray[np.float64]
+Hyperparameters = dict[str, tuple[int, Any]]
+Foretell = Callable[[Mapping[str, float]], Mapping[str, float]]  # knob values -> costs that are known before an evaluation, by objective
+
+STARTUP = 6  # observations before the first guess: fewer cannot tell seven knobs apart
+POOL = 1024  # Sobol points, and half as many around the front
+SHORT_LIST = 6  # candidates whose costs are foretold, which takes some 0.05 s each; the best of them is asked for first
+_QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
+_MOST_OBSERVATIONS = 300  # a Gaussian process takes the cube of their number
+_STEP = 0.12  # spread of the points around the front, in ranges of the knobs
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was measured at a point: `x` [knobs] in [0, 1], `values` [objectives] lower is better, costs in logarithm.
+
+    `noise`: variance of the quality that comes from its having been judged on a part of the utterances only.
+    """
+
+    x: tuple[float, ...]
+    values: tuple[float, ...]
+    violation: float = 0.0
+    noise: float = 0.0
+
+
+class Guess:
+    """A Gaussian process over knobs for one objective: a linear trend and what departs from it."""
+
+    def __init__(self, x: Real, y: Real, noise: Real, kept: Hyperparameters, name: str) -> None:
+        """`kept`: hyperparameters by name, with how many of the first observations they were fitted to.
+
+        Fitted anew when there are a quarter more. To how many follows from their number alone, so that a study that was resumed
+        guesses as one that ran through.
+        """
+        self._mean, self._scale = float(y.mean()), float(y.std()) or 1.0
+        count = _fitting_size(len(x))
+        if kept.get(name, (0, None))[0] != count:
+            kept[name] = (count, _fitted(_kernel(x.shape[1]), x[:count], y[:count], noise[:count], "fmin_l_bfgs_b").kernel_.theta)
+        self._process = _fitted(_kernel(x.shape[1]).clone_with_theta(kept[name][1]), x, y, noise, None)
+        self._white = float(self._process.kernel_.k2.noise_level)
+
+    def __call__(self, x: Real) -> tuple[Real, Real]:
+        """Mean and standard deviation [points] of the objective itself, without the noise of measuring it."""
+        mean, spread = self._process.predict(x, return_std=True)
+        spread = np.sqrt(np.maximum(spread**2 - self._white, 1e-12))
+        return self._mean + self._scale * mean, self._scale * spread
+
+
+class Surrogate:
+    """Proposes points for one trial by what was seen so far (see `paredown.search.unseen.Asks`)."""
+
+    def __init__(
+        self,
+        knobs: Sequence[Knob],
+        objectives: Sequence[Objective],
+        seen: Sequence[Seen],
+        reference: Sequence[float] | None,
+        foretell: Foretell,
+        waiting: Sequence[tuple[float, ...]],
+        seed: int,
+        kept: Hyperparameters,
+    ) -> None:
+        """`reference`: the corner that hypervolume is counted from [objectives], in the terms of `Seen.values`; None while it is unknown.
+
+        `foretell` gives the costs of knob values that are known without an evaluation, as logarithms by objective. `waiting`: points that
+        are being evaluated now. `kept`: hyperparameters, from trial to trial.
+        """
+        self._knobs, self._names = tuple(knobs), [objective.name for objective in objectives]
+        self._seen, self._waiting = _informative(seen), np.array(waiting, dtype=np.float64).reshape(len(waiting), len(knobs))
+        self._reference = None if reference is None else np.array(reference, dtype=np.float64)
+        self._foretell, self._kept = foretell, kept
+        self._rng = np.random.default_rng(seed)
+        self._ranked = self._rank()
+
+    def ask(self) -> dict[str, float]:
+        """The most promising point that was not asked for yet."""
+        return next(self._ranked)
+
+    def tell_known(self, known: object) -> None:
+        """The configuration of the last point is known: the next one is less promising, but new."""
+
+    def _rank(self) -> Iterator[dict[str, float]]:
+        if self._reference is not None and len(self._seen) >= STARTUP:
+            yield from map(self._values, self._promising(self._reference))
+        while True:
+            yield from map(self._values, self._sobol(SHORT_LIST))
+
+    def _promising(self, reference: Real) -> Real:
+        """Points of the pool, the largest expected gain first."""
+        x = np.array([each.x for each in self._seen])
+        y = np.array([each.values for each in self._seen])
+        noise = np.array([each.noise for each in self._seen])
+        feasible = np.array([each.violation <= 0 for each in self._seen])
+        guesses = [
+            Guess(x, y[:, place], noise if place == 0 else np.zeros(len(x)), self._kept, name) for place, name in enumerate(self._names)
+        ]
+        front = y[feasible]
+        if len(self._waiting):  # taken for what they are expected to be, so that nobody asks for their like
+            front = np.vstack([front, np.stack([guess(self._waiting)[0] for guess in guesses], axis=1)])
+        front = _front(front, reference)
+        allowed = self._chance(x)
+        pool = np.unique(np.concatenate([self._sobol(POOL), self._around(x, y, feasible)]).round(9), axis=0)
+        means, spreads = zip(*(guess(pool) for guess in guesses), strict=True)
+        mean, spread = np.stack(means, axis=1), np.stack(spreads, axis=1)
+        order = _ranking(_gains(front, reference, mean, spread) * allowed(pool), mean, reference)
+        first, rest = order[:SHORT_LIST], order[SHORT_LIST : 8 * SHORT_LIST]
+        exact = self._exactly(pool[first], mean[first], spread[first])
+        gains = _gains(front, reference, *exact) * allowed(pool[first])
+        return np.concatenate([pool[first][_ranking(gains, exact[0], reference)], pool[rest]])
+
+    def _exactly(self, pool: Real, mean: Real, spread: Real) -> tuple[Real, Real]:
+        """Means and spreads with the costs that are known."""
+        mean, spread = mean.copy(), spread.copy()
+        for row, point in enumerate(pool):
+            for name, cost in self._foretell(self._values(point)).items():
+                if name in self._names:
+                    mean[row, self._names.index(name)], spread[row, self._names.index(name)] = cost, 0.0
+        return mean, spread
+
+    def _chance(self, x: Real) -> Callable[[Real], Real]:
+        """The chance that a point keeps the budgets that only an evaluation can tell."""
+        missed = np.array([each.violation for each in self._seen])
+        if not (missed > 0).any() or np.ptp(missed) == 0:
+            return lambda pool: np.ones(len(pool))
+        guess = Guess(x, missed, np.zeros(len(x)), self._kept, "budgets")
+
+        def chance(pool: Real) -> Real:
+            mean, spread = guess(pool)
+            found: Real = norm.cdf(-mean / np.maximum(spread, 1e-9))
+            return found
+
+        return chance
+
+    def _sobol(self, count: int) -> Real:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # balanced only at powers of two
+            drawn: Real = qmc.Sobol(len(self._knobs), rng=self._rng).random(count)
+        return self._on_grid(drawn)
+
+    def _around(self, x: Real, y: Real, feasible: NDArray[np.bool_]) -> Real:
+        """Points near those of the front, a few knobs moved at a time."""
+        best = x[feasible][non_dominated(y[feasible])] if feasible.any() else x
+        centers = best[self._rng.integers(len(best), size=POOL // 2)]
+        moved = self._rng.random(centers.shape) < np.maximum(0.3, 1.0 / centers.shape[1])
+        return self._on_grid(np.clip(centers + moved * self._rng.normal(0.0, _STEP, centers.shape), 0.0, 1.0))
+
+    def _on_grid(self, x: Real) -> Real:
+        """The points that these shares of ranges stand for: a gain is that of a point that can be asked for."""
+        return np.array([place_of(self._knobs, self._values(point)) for point in x])
+
+    def _values(self, x: Real) -> dict[str, float]:
+        return {knob.name: _at(knob, float(share)) for knob, share in zip(self._knobs, x, strict=True)}
+
+
+def _kernel(knobs: int) -> Any:
+    from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
+
+    lengths: Any = np.ones(knobs)  # scikit-learn bears an array, its inferred types do not
+    shape = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(lengths, (0.1, 20.0), nu=2.5)
+    return shape + DotProduct(1.0, (1e-2, 1e1)) + WhiteKernel(1e-2, (1e-5, 1.0))
+
+
+def _fitted(kernel: Any, x: Real, y: Real, noise: Real, optimizer: str | None) -> Any:
+    """A process that knows these observations, in units of their spread; without an optimizer with the kernel as it is."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.gaussian_process import GaussianProcessRegressor
+
+    scale = float(y.std()) or 1.0
+    settings: dict[str, Any] = {"alpha": 1e-8 + noise / scale**2, "optimizer": optimizer}
+    process = GaussianProcessRegressor(kernel, **settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return process.fit(x, (y - float(y.mean())) / scale)
+
+
+def _fitting_size(count: int) -> int:
+    """The largest of 6, 8, 10, 13, 17, … that is at most `count`: each a quarter more than the one before."""
+    size = min(STARTUP, count)
+    while (larger := math.ceil(1.25 * size)) <= count:
+        size = larger
+    return size
+
+
+def _gains(front: Real, reference: Real, mean: Real, spread: Real) -> Real:
+    """Expected gain in hypervolume of every point [points]; quality is uncertain, the rest taken at its mean."""
+    base = hypervolume(front, reference) if len(front) else 0.0
+    found = np.zeros(len(mean))
+    for quantile in _QUANTILES:
+        points = mean.copy()
+        points[:, 0] += norm.ppf(quantile) * spread[:, 0]
+        for row in np.flatnonzero((points < reference).all(axis=1)):
+            if not (front <= points[row]).all(axis=1).any():
+                found[row] += hypervolume(np.vstack([front, points[row]]), reference) - base
+    gains: Real = found / len(_QUANTILES)
+    return gains
+
+
+def _ranking(gains: Real, mean: Real, reference: Real) -> NDArray[np.intp]:
+    """Places, the largest gain first; where none gains anything, the one whose costs are least beyond the corner."""
+    beyond = np.maximum(mean[:, 1:] - reference[1:], 0.0).sum(axis=1)
+    return np.lexsort((beyond, -gains))
+
+
+def place_of(knobs: Sequence[Knob], values: Mapping[str, float]) -> tuple[float, ...]:
+    """Knob values as shares of their ranges [knobs], 0.5 where a knob has one value only."""
+    return tuple((values[knob.name] - knob.low) / (knob.high - knob.low) if knob.high > knob.low else 0.5 for knob in knobs)
+
+
+def _at(knob: Knob, share: float) -> float:
+    """The knob's value at this share of its range."""
+    value = min(max(knob.low + share * (knob.high - knob.low), knob.low), knob.high)
+    return float(knob.checked(round(value) if isinstance(knob, IntKnob) else value))
+
+
+def _informative(seen: Sequence[Seen]) -> tuple[Seen, ...]:
+    """All of them, or of very many the front and the latest."""
+    if len(seen) <= _MOST_OBSERVATIONS:
+        return tuple(seen)
+    y = np.array([each.values for each in seen])
+    front = [each for each, on in zip(seen, non_dominated(y), strict=True) if on][-_MOST_OBSERVATIONS // 2 :]
+    rest = [each for each in seen if each not in front]
+    return (*front, *rest[len(front) - _MOST_OBSERVATIONS :])
+
+
+def _front(y: Real, reference: Real) -> Real:
+    """The non-dominated points that lie within the reference's corner."""
+    inside = y[(y < reference).all(axis=1)]
+    return inside[non_dominated(inside)] if len(inside) else inside
