@@ -81,6 +81,10 @@ def evaluator_of(split: Split, counted: dict[str, Energy], monkeypatch: pytest.M
 class Faked:
     """Stands for what these tests do not reach."""
 
+    folder = Path("nowhere")
+
+    instructions: tuple[str, ...] = ()
+
     class model:  # noqa: N801
         task = "st"
 
@@ -93,10 +97,11 @@ def test_unspaced_text_is_cut_by_the_right_tokenizer_and_nothing_counts_words_in
     split = Split("s", (Utterance("u0", audio, reference, reference),))
 
     def measured(task: str, metric: str) -> dict[str, Any]:
-        faked: Any = SimpleNamespace(model=SimpleNamespace(task=task), instructions=())
+        faked: Any = SimpleNamespace(model=SimpleNamespace(task=task), folder=tmp_path, instructions=())
         found = (Hypothesis(half, (1, 2), False),)
         evaluator = Evaluator(faked, faked, faked, split, metric, 0, faked)
-        return dict(evaluator._quality(found, Reference(tmp_path, found, 1.0, None)))
+        evaluator._reference = Reference(tmp_path, found, 1.0, None)
+        return dict(evaluator.quality(found))
 
     bleu = measured("st", "bleu")["bleu"]
     assert bleu.value == pytest.approx(score("bleu", [half], [reference], tokenizer="zh").value)

@@ -32,9 +32,12 @@ _MOST_TOGETHER = 256  # searches of a batch
 
 
 @dataclass(frozen=True)
-class _Encoded:
-    """What the encoder gives: the decoder's memory [layers, heads, frames, units], and the CTC's log posteriors [frames, tokens]."""
+class Encoded:
+    """What the encoder gives: its states [frames, width], the decoder's memory [layers, heads, frames, units], and the CTC's log posteriors
+    [frames, tokens], None where the search takes none.
+    """
 
+    states: Floats
     memory_keys: Floats
     memory_values: Floats
     log_probs: Floats | None
@@ -189,17 +192,32 @@ class Translator:
             about[number] = len(features), Timings(1000.0 * (between - began), encoder_ms, float("nan"))
             yield Heard(number, encoded.memory_keys, encoded.memory_values, self._scorer(encoded))
 
-    def _encode(self, features: Floats) -> _Encoded:
+    def _encode(self, features: Floats) -> Encoded:
         states, memory_keys, memory_values = self.encoder.run(("encoder_out", "memory_keys", "memory_values"), {"features": features})
-        log_probs = None if self.ctc is None else self.ctc.run(("log_probs",), {"encoder_out": states})[0]
-        return _Encoded(memory_keys, memory_values, log_probs)
+        return self.hear(states, memory_keys, memory_values)
 
-    def _scorer(self, encoded: _Encoded) -> CtcPrefixScorer | None:
+    def encode(self, audio: str | Path) -> Encoded:
+        """The encoder's part of `translate`. Raises BadInput as that does."""
+        return self._encode(self.features.extract(load_audio(audio, self.limits, None)))
+
+    def hear(self, states: Floats, memory_keys: Floats, memory_values: Floats) -> Encoded:
+        """What was encoded before, or elsewhere, with the CTC's posteriors where the search takes them."""
+        log_probs = None if self.ctc is None else self.ctc.run(("log_probs",), {"encoder_out": states})[0]
+        return Encoded(states, memory_keys, memory_values, log_probs)
+
+    def translate_encoded(self, encoded: Encoded, nbest: int = 1) -> Translation:
+        """The search's part of `translate`; the frames that the encoder read are not known, and told as 0."""
+        _check_count("nbest", nbest)
+        began = time.perf_counter()
+        hypotheses = self._search(encoded, None)
+        return self._spell(hypotheses[:nbest], 0, Timings(0.0, 0.0, 1000.0 * (time.perf_counter() - began)))
+
+    def _scorer(self, encoded: Encoded) -> CtcPrefixScorer | None:
         if encoded.log_probs is None:
             return None
         return CtcPrefixScorer(encoded.log_probs, BLANK_ID, self.settings.eos, self.ctc_window)
 
-    def _search(self, encoded: _Encoded, fixed_tokens: int | None) -> tuple[Hypothesis, ...]:
+    def _search(self, encoded: Encoded, fixed_tokens: int | None) -> tuple[Hypothesis, ...]:
         """Hypotheses, best first."""
         settings = self.settings
         if self.search == "greedy_ctc" and encoded.log_probs is not None:

@@ -1,8 +1,14 @@
 """What a study measures of one configuration: quality of the bundle itself, latency beside the uncompressed one, bytes on disk."""
 
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import soundfile
 
 from paredown.data import Split
 from paredown.errors import BadInput
@@ -13,15 +19,17 @@ from paredown.profilers.latency import CHEAP, Latency
 from paredown.profilers.machine_lock import machine_share
 from paredown.profilers.measurement import Measurement
 from paredown.profilers.size import measure_size
-from paredown.quality import paired_difference, score
-from paredown.quality.metrics import counts_words_of, found_tokenizer, sign
-from paredown.search.budget import METRICS
+from paredown.quality.metrics import found_tokenizer
 from paredown.search.outcome import Outcome, Rejected
 from paredown.space.configuration import Configuration, Scheme
 from paredown.space.operations import count_parameters
+from paredown.trials.anchor import BESIDE, PLAIN, Anchor, may_anchor
 from paredown.trials.decoding import Decoder, Hypothesis
+from paredown.trials.forced_loss import Items, Losses
 from paredown.trials.metering import EnergyRequest, meter
 from paredown.trials.operations import macs_of_bundle
+from paredown.trials.scoring import score_found
+from paredown.trials.shared_encoding import SharedStates, encoder_digest
 from paredown.trials.timing import REFERENCE, Stopwatch, Timed
 from paredown.trials.workshop import Workshop
 
@@ -43,10 +51,24 @@ def uncompressed(model: "Model") -> Configuration:
 
 @dataclass(frozen=True)
 class Known:
-    """Latency and energy of the reference in an earlier run of the study, so that trials of both runs share one scale."""
+    """Latency and energy of the reference in an earlier run of the study, so that trials of both runs share one scale.
+
+    `others`: latency on further targets, by their names; `anchor`: what later trials were timed beside, and its latency.
+    """
 
     latency_ms: float | None = None
     energy_mj: float | None = None
+    others: tuple[tuple[str, float], ...] = ()
+    anchor: tuple[Configuration, Measurement] | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """A further target that latency is measured on: the process that times there, and what machine that is."""
+
+    name: str
+    stopwatch: Stopwatch
+    machine: Fingerprint
 
 
 NOTHING_KNOWN = Known()
@@ -57,6 +79,7 @@ class Reference:
     """The uncompressed model as it was measured on this machine: what trials are compared with.
 
     `latency` is what was timed in this run, None where `latency_ms` was known from an earlier one; the same of energy, where it is counted.
+    `others_ms`: latency on further targets, by their names.
     """
 
     bundle: Path
@@ -65,6 +88,7 @@ class Reference:
     latency: Latency | None
     energy_mj: float | None = None
     energy: Energy | None = None
+    others_ms: tuple[tuple[str, float], ...] = ()
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -76,7 +100,8 @@ class Evaluator:
 
     The first call measures the uncompressed bundle, whatever is asked: all differences and ratios are taken to it.
     `machine`: what latency is measured on. `energy`: how energy is counted, None where it is not. `known`: of the reference, from an
-    earlier run.
+    earlier run. `others`: further targets. `instructions`: of the processors that decode, None for the target's.
+    Several threads may evaluate at once; bundles are built one after the other.
     """
 
     def __init__(
@@ -90,27 +115,40 @@ class Evaluator:
         machine: Fingerprint,
         energy: EnergyRequest | None = None,
         known: Known = NOTHING_KNOWN,
+        others: Sequence[Target] = (),
+        instructions: tuple[str, ...] | None = None,
     ) -> None:
-        self._workshop, self._decoder, self._stopwatch = workshop, decoder, stopwatch
-        self._split, self._metric, self._seed, self._machine = split, metric, seed, machine
-        self._references = split.references(workshop.model.task)
-        self._tokenizer = found_tokenizer(self._references)
+        self.workshop, self._decoder, self._stopwatch = workshop, decoder, stopwatch
+        self.split, self.metric, self._seed, self._machine = split, metric, seed, machine
+        self.references = split.references(workshop.model.task)
+        self.tokenizer = found_tokenizer(self.references)
         self._timed = spread_by_length(split, TIMED_UTTERANCES)
         self._energy, self._known = energy, known
+        self._others = tuple(others)
+        self._instructions = machine.instructions if instructions is None else instructions
         self._reference: Reference | None = None
+        self._anchor: Anchor | None = None
+        self._states = SharedStates(workshop.folder / "states")
+        self._first, self._building, self._anchoring = threading.Lock(), threading.Lock(), threading.Lock()
 
     @property
     def reference(self) -> Reference:
         """The uncompressed bundle, built, decoded and timed when it is first asked for."""
-        if self._reference is None:
-            bundle = self._workshop.build(uncompressed(self._workshop.model))
-            found = self._decoder.decode(bundle, self._split)
-            latency = None if self._known.latency_ms else self.time(bundle, bundle)
-            latency_ms = latency.free.median_ms if latency else float(self._known.latency_ms or 0.0)
-            energy = None if self._known.energy_mj else self._count_reference(bundle)
-            energy_mj = _gross_mj(energy) if energy else self._known.energy_mj
-            self._reference = Reference(bundle, found, latency_ms, latency, energy_mj, energy)
+        with self._first:
+            if self._reference is None:
+                self._reference = self._measure_reference()
         return self._reference
+
+    def _measure_reference(self) -> Reference:
+        bundle = self.workshop.build(self.uncompressed)
+        found = self._decoder.decode(bundle, self.split)
+        latency = None if self._known.latency_ms else self.time(bundle, bundle)
+        latency_ms = latency.free.median_ms if latency else float(self._known.latency_ms or 0.0)
+        energy = None if self._known.energy_mj else self._count_reference(bundle)
+        energy_mj = _gross_mj(energy) if energy else self._known.energy_mj
+        known = dict(self._known.others)
+        others = [(one.name, known.get(one.name) or self.time(bundle, bundle, one.stopwatch).free.median_ms) for one in self._others]
+        return Reference(bundle, found, latency_ms, latency, energy_mj, energy, tuple(others))
 
     def _count_reference(self, bundle: Path) -> Energy | None:
         """Raises BadInput where the source refuses it: that is no fault of a configuration, and without it no trial has a scale."""
@@ -120,55 +158,113 @@ class Evaluator:
             raise BadInput(f"the uncompressed model must have a figure of energy first; {reason}") from None
 
     def __call__(self, configuration: Configuration, number: int) -> Outcome:
-        """Build the bundle of `configuration`, measure it and throw it away."""
+        """Build the bundle of `configuration`, measure it in full and throw it away."""
+        with self.built(configuration) as bundle:
+            found = self.reference.found if bundle == self.reference.bundle else self._decoder.decode(bundle, self.split)
+            costs = self.measured_costs(bundle, configuration)
+            work = self.work(bundle, configuration)
+        return Outcome((*self.quality(found), *costs, *work))
+
+    @cached_property
+    def uncompressed(self) -> Configuration:
+        """The configuration that all others are compared with."""
+        return uncompressed(self.workshop.model)
+
+    @cached_property
+    def timed_seconds(self) -> tuple[tuple[int, float], ...]:
+        """Of every timed utterance its place in the split and its seconds of audio."""
+        places = {utterance.id: place for place, utterance in enumerate(self.split.utterances)}
+        return tuple((places[one.id], soundfile.info(str(one.audio)).duration) for one in self._timed.utterances)
+
+    def decode(self, bundle: Path, places: Sequence[int], configuration: Configuration) -> dict[int, Hypothesis]:
+        """Hypotheses of these utterances of the split, by their places in it. Encoder work is shared between bundles of one encoder."""
+        part = Split(self.split.name, tuple(self.split.utterances[place] for place in places))
+        if not isinstance(self._decoder, Decoder):  # states stay where they were computed
+            return dict(zip(places, self._decoder.decode(bundle, part), strict=True))
+        encoder = encoder_digest(configuration, self.workshop.weights_of(configuration).digest)
+        return dict(zip(places, self._decoder.decode(bundle, part, states=self._states.folder_of(encoder)), strict=True))
+
+    @property
+    def can_force(self) -> bool:
+        """Whether bundles run here, so that their loss can be told."""
+        return isinstance(self._decoder, Decoder)
+
+    def force(self, bundle: Path, items: Items) -> Losses:
+        """Teacher-forced loss of a bundle on every item."""
+        assert isinstance(self._decoder, Decoder)
+        return self._decoder.force(bundle, items)
+
+    @contextmanager
+    def built(self, configuration: Configuration) -> Iterator[Path]:
+        """Its bundle, thrown away afterwards unless it is the reference's."""
         reference = self.reference
-        bundle = self._workshop.build(configuration)
-        itself = bundle == reference.bundle
+        with self._building:
+            bundle = self.workshop.build(configuration)
         try:
-            found = reference.found if itself else self._decoder.decode(bundle, self._split)
-            latency = (reference.latency if itself else None) or self.time(bundle, reference.bundle)
-            energy = (reference.energy if itself else None) or self.count_energy(bundle, reference.bundle)
-            size = measure_size(bundle).to_measurement()
-            work = float(macs_of_bundle(bundle, MACS_AUDIO_S, FIXED_TOKENS))
+            yield bundle
         finally:
-            if not itself:
-                self._workshop.discard(configuration)
-        with machine_share():  # a thousand resamples are seconds of work
-            quality = self._quality(found, reference)
-        here = self._machine.digest
-        costs = [("latency_ms@cpu", replace(on_one_scale(latency, reference.latency_ms), target=here)), ("size_bytes", size)]
-        stored = float(count_parameters(self._workshop.model.inventory(), configuration))
-        costs.append(("params", Measurement(stored, "parameters")))
-        costs.append(("macs", Measurement(work, "MACs", detail=(("audio_s", MACS_AUDIO_S), ("tokens", FIXED_TOKENS)))))
+            if bundle != reference.bundle and (self._anchor is None or bundle != self._anchor.bundle):
+                self.workshop.discard(configuration)
+
+    def _latency(self, bundle: Path, configuration: Configuration) -> Measurement:
+        """Beside the anchor, once there is one; the first quick bundle becomes it."""
+        reference = self.reference
+        if bundle == reference.bundle:
+            return on_one_scale(reference.latency or self.time(bundle, bundle), reference.latency_ms)
+        with self._anchoring:
+            if self._anchor is None and self._known.anchor is not None:
+                self._anchor = self._anchored(*self._known.anchor)
+            if self._anchor is None or self._anchor.configuration == configuration:
+                found = on_one_scale(self.time(bundle, reference.bundle), reference.latency_ms)
+                figure = replace(found, detail=(*found.detail, (BESIDE, PLAIN)))
+                if self._anchor is None and may_anchor(figure, reference.latency_ms):
+                    self._anchor = self._anchored(configuration, figure)
+                return figure
+        return self._anchor.place(self.time(bundle, self._anchor.bundle))
+
+    def _anchored(self, configuration: Configuration, figure: Measurement) -> Anchor:
+        assert figure.ci95 is not None  # `may_anchor` says so
+        return Anchor(configuration, self.workshop.build(configuration), figure.value, figure.ci95)
+
+    def measured_costs(self, bundle: Path, configuration: Configuration) -> list[tuple[str, Measurement]]:
+        """Latency, and energy where it is counted, on the study's scale: measured now, beside the reference."""
+        reference, here = self.reference, self._machine.digest
+        itself = bundle == reference.bundle
+        energy = (reference.energy if itself else None) or self.count_energy(bundle, reference.bundle)
+        costs = [("latency_ms@cpu", replace(self._latency(bundle, configuration), target=here))]
         if energy is not None and reference.energy_mj is not None:
             costs.append(("energy_mj@cpu", replace(energy_on_one_scale(energy, reference.energy_mj), target=here)))
-        return Outcome((*quality, *costs))
+        for target, (name, reference_ms) in zip(self._others, reference.others_ms, strict=True):
+            there = on_one_scale(self.time(bundle, reference.bundle, target.stopwatch), reference_ms)
+            costs.append((f"latency_ms@{name}", replace(there, target=target.machine.digest)))
+        return costs
 
-    def _quality(self, found: tuple[Hypothesis, ...], reference: Reference) -> list[tuple[str, Measurement]]:
-        """The difference to the uncompressed model in the study's metric, above 0 where it is better, and the scores themselves."""
-        texts = [hypothesis.text for hypothesis in found]
-        difference = paired_difference(self._metric, texts, reference.texts, self._references, tokenizer=self._tokenizer)
-        value, (low, high) = difference.value, difference.ci95
-        if sign(self._metric) < 0:  # errors: fewer are better
-            value, low, high = 0.0 - value, 0.0 - high, 0.0 - low
-        detail = (
-            ("tokens", sum(len(hypothesis.ids) for hypothesis in found) / len(found)),
-            ("length_ratio", sum(map(len, texts)) / max(1, sum(map(len, self._references)))),
-            ("length_cap_hits", sum(hypothesis.hit_cap for hypothesis in found)),
-            ("instructions", " ".join(self._machine.instructions)),  # int8 products saturate on x86 without VNNI
-        )
-        rows = [("quality", Measurement(value, METRICS[self._metric], (low, high), len(found), detail=detail))]
-        other = "wer" if self._workshop.model.task == "asr" else "bleu"
-        for metric in dict.fromkeys(("chrf", *([other] if counts_words_of(other, self._tokenizer) else []), self._metric)):
-            name = METRICS[metric]
-            result = score(metric, texts, self._references, tokenizer=self._tokenizer)
-            rows.append((metric, Measurement(result.value, name, samples=len(found), detail=(("signature", result.signature),))))
-        return rows
+    def work(self, bundle: Path, configuration: Configuration) -> list[tuple[str, Measurement]]:
+        """Bytes, parameters and multiply-accumulates of a bundle, exactly."""
+        macs = float(macs_of_bundle(bundle, MACS_AUDIO_S, FIXED_TOKENS))
+        return [("size_bytes", measure_size(bundle).to_measurement()), *self.counts(configuration, macs)]
 
-    def time(self, bundle: Path, reference: Path) -> Latency:
-        """Latency of a bundle beside the reference, on a few utterances of the split, as often as a search can afford."""
+    def counts(self, configuration: Configuration, macs: float) -> list[tuple[str, Measurement]]:
+        """Parameters and multiply-accumulates, as figures."""
+        stored = float(count_parameters(self.workshop.model.inventory(), configuration))
+        work = Measurement(macs, "MACs", detail=(("audio_s", MACS_AUDIO_S), ("tokens", FIXED_TOKENS)))
+        return [("params", Measurement(stored, "parameters")), ("macs", work)]
+
+    def quality(self, found: Sequence[Hypothesis], known: Sequence[int] | None = None) -> list[tuple[str, Measurement]]:
+        """The figures of quality of these hypotheses: of the whole split, or of the utterances `known` (indices)."""
+        with machine_share():  # a thousand resamples are a part of a second
+            places = range(len(self.split)) if known is None else known
+            baseline, references = [self.reference.found[place] for place in places], [self.references[place] for place in places]
+            instructions = " ".join(self._instructions)
+            return list(score_found(self.metric, self.workshop.model.task, found, baseline, references, instructions))
+
+    def time(self, bundle: Path, reference: Path, stopwatch: Stopwatch | None = None) -> Latency:
+        """Latency of a bundle beside the reference, on a few utterances of the split, as often as a search can afford.
+
+        `stopwatch`: of another target than the usual one.
+        """
         candidates = {REFERENCE: Timed(reference)} | ({"candidate": Timed(bundle)} if bundle != reference else {})
-        timed = self._stopwatch.time(candidates, self._timed, CHEAP, fixed_tokens=FIXED_TOKENS, seed=self._seed)
+        timed = (stopwatch or self._stopwatch).time(candidates, self._timed, CHEAP, fixed_tokens=FIXED_TOKENS, seed=self._seed)
         return timed["candidate" if bundle != reference else REFERENCE]
 
     def count_energy(self, bundle: Path, reference: Path) -> Energy | None:
