@@ -9,7 +9,7 @@ from paredown.search.objective import Direction
 from paredown.search.outcome import Outcome
 from paredown.search.units import format_value, parse_energy_mj, parse_latency_ms, parse_size_bytes
 
-BUDGET_NAMES = ("size", "latency@cpu", "energy@cpu", "quality")
+BUDGET_NAMES = ("size", "latency@cpu", "latency@cuda", "energy@cpu", "quality")
 METRICS: Mapping[str, str] = {"chrf": "chrF", "bleu": "BLEU", "wer": "WER"}
 # Violations are summed over budgets by TPE and NSGA-II: ten points of quality missed weigh as much as twice the size allowed.
 QUALITY_SCALE = 10.0
@@ -50,7 +50,7 @@ class Budget:
 def make_budget(name: str, text: str | float, metric: str = "chrf") -> Budget:
     """The budget a study file or the command line states.
 
-    `name`: "size", "latency@cpu", "energy@cpu" or "quality". `metric`: the study's quality metric, "chrf", "bleu" or "wer".
+    `name`: one of `BUDGET_NAMES`. `metric`: the study's quality metric, "chrf", "bleu" or "wer".
     A quality at or below zero is the loss allowed against the uncompressed model, in points of the metric; above zero it is the score
     itself, at least, and at most where it is a word error rate. Raises BadInput on an unknown name (with the near one) and on an
     unreadable limit.
@@ -58,12 +58,13 @@ def make_budget(name: str, text: str | float, metric: str = "chrf") -> Budget:
     if name == "size":
         limit = float(parse_size_bytes(text, "budget size"))
         return Budget(name, "size_bytes", limit, "minimize", "bytes", limit)
-    if name == "latency@cpu":
-        limit = parse_latency_ms(text, "budget latency@cpu")
-        return Budget(name, "latency_ms@cpu", limit, "minimize", "ms", limit)
-    if name == "energy@cpu":
-        limit = parse_energy_mj(text, "budget energy@cpu")
-        return Budget(name, "energy_mj@cpu", limit, "minimize", "mJ", limit)
+    kind, _, target = name.partition("@")
+    if kind == "latency" and name in BUDGET_NAMES:
+        limit = parse_latency_ms(text, f"budget {name}")
+        return Budget(name, f"latency_ms@{target}", limit, "minimize", "ms", limit)
+    if kind == "energy" and name in BUDGET_NAMES:
+        limit = parse_energy_mj(text, f"budget {name}")
+        return Budget(name, f"energy_mj@{target}", limit, "minimize", "mJ", limit)
     if name == "quality":
         return _quality_budget(text, metric)
     near = get_close_matches(name, BUDGET_NAMES, n=1, cutoff=0.4)

@@ -16,6 +16,8 @@ from paredown.search.section import Real, Section, Text, Whole
 from paredown.search.space_section import SpaceSection
 from paredown.search.units import parse_duration_s
 
+Target = Literal["cpu", "cuda"]
+
 
 class ModelSection(Section):
     """`path`: a folder or `bundled:NAME`."""
@@ -36,11 +38,12 @@ class DataSection(Section):
 class ObjectivesSection(Section):
     """What is minimized and maximized. `quality`: the metric; `latency`, `energy`: targets; `size`: bytes of the bundle.
 
+    Latency on several targets is several objectives, in the order given.
     `energy = "estimate"` takes a labelled model in the place of a counter (see `TargetSection`).
     """
 
     quality: Literal["chrf", "bleu", "wer"] = "chrf"
-    latency: tuple[Literal["cpu"], ...] = ("cpu",)
+    latency: tuple[Target, ...] = ("cpu",)
     energy: tuple[Literal["cpu"], ...] | Literal["estimate"] = ()
     size: bool = True
 
@@ -60,12 +63,13 @@ class ObjectivesSection(Section):
 
 
 class TargetSection(Section):
-    """How the target runs a bundle. `threads`: of the runtime.
+    """How the target runs a bundle. `threads`: of the runtime, on the CPU. `kernel`: what computes coded layers; "int8" is the CPU's alone.
 
     `tdp_w`, `tdp_cores`: design power and physical cores of one processor package, for energy = "estimate" where they are not known.
     """
 
     threads: Annotated[Whole, Field(ge=1)] = 1
+    kernel: Literal["int8", "nbits"] = "int8"
     tdp_w: Annotated[Real, Field(gt=0)] | None = None
     tdp_cores: Annotated[Whole, Field(ge=1)] | None = None
 
@@ -77,13 +81,15 @@ class BudgetsSection(Section):
 
     size: str | float | None = None
     latency_cpu: str | float | None = Field(default=None, alias="latency@cpu")
+    latency_cuda: str | float | None = Field(default=None, alias="latency@cuda")
     energy_cpu: str | float | None = Field(default=None, alias="energy@cpu")
     quality: str | float | None = None
 
     @property
     def given(self) -> tuple[tuple[str, str | float], ...]:
         """(name, limit) of each budget there is."""
-        pairs = (("size", self.size), ("latency@cpu", self.latency_cpu), ("energy@cpu", self.energy_cpu), ("quality", self.quality))
+        fields = type(self).model_fields
+        pairs = ((fields[name].alias or name, getattr(self, name)) for name in fields)
         return tuple((name, limit) for name, limit in pairs if limit is not None)
 
     @model_validator(mode="after")
@@ -94,12 +100,21 @@ class BudgetsSection(Section):
 
 
 class SearchSection(Section):
-    """How the space is explored. `trials` and `time` bound the whole study, earlier runs included; `time` includes the analysis."""
+    """How the space is explored. `trials` and `time` bound the whole study, earlier runs included; `time` includes the analysis.
+
+    `sampler`: "auto" is "model" up to 200 trials and "tpe" beyond (see `paredown.search.sampler`).
+    `staged`: what is cheap to know comes first, and ends what a budget rules out. `racing`: decoding ends as soon as the front is out of
+    reach. `refine`: neighbours of the front are tried too. `warm_start`: folders of other studies, whose fronts are tried first.
+    """
 
     sampler: SamplerName = "auto"
     trials: Annotated[Whole, Field(ge=1)] = 60
     time: str | float | None = None
     seed: Annotated[Whole, Field(ge=0)] = 0
+    staged: bool = True
+    racing: bool = True
+    refine: bool = True
+    warm_start: tuple[Text, ...] = ()
 
     @property
     def time_s(self) -> float | None:
@@ -136,14 +151,25 @@ class StudySpec(Section):
 
     @model_validator(mode="after")
     def _check_measured(self) -> Self:
-        if self.budgets.latency_cpu is not None and "cpu" not in self.objectives.latency:
-            raise ValueError('a budget on latency@cpu needs the objective latency = ["cpu"], got none')
+        for name, _ in self.budgets.given:
+            kind, _, target = name.partition("@")
+            if kind == "latency" and target not in self.objectives.latency:
+                raise ValueError(f'a budget on {name} needs the objective latency = ["{target}"], got {list(self.objectives.latency)}')
         if self.budgets.energy_cpu is not None and not self.objectives.energy:
             raise ValueError('a budget on energy@cpu needs the objective energy = ["cpu"] or "estimate", got none')
         for name, value in (("tdp_w", self.target.tdp_w), ("tdp_cores", self.target.tdp_cores)):
             if value is not None and self.objectives.energy != "estimate":
                 energy = list(self.objectives.energy)
                 raise ValueError(f'target.{name} is for energy = "estimate" alone, got {value:g} beside energy = {energy}')
+        return self
+
+    @model_validator(mode="after")
+    def _check_kernel(self) -> Self:
+        kernel = self.target.kernel
+        if "cuda" in self.objectives.latency and kernel == "int8":
+            raise ValueError('latency on cuda needs target.kernel = "nbits": kernel int8 runs on the CPU alone, got int8')
+        if kernel != "int8" and self.space.activations == "static":
+            raise ValueError(f'space.activations = "static" is for target.kernel = "int8" alone, got {kernel}')
         return self
 
     @model_validator(mode="after")
@@ -167,7 +193,7 @@ class StudySpec(Section):
 
     @property
     def objective_list(self) -> tuple[Objective, ...]:
-        """Quality first, then the costs."""
+        """Quality first, then the costs: latency on every target in the order given, energy, size."""
         points = METRICS[self.objectives.quality]
         latency = tuple(Objective(f"latency_ms@{target}", "minimize", "ms", "log") for target in self.objectives.latency)
         energy = (Objective("energy_mj@cpu", "minimize", "mJ", "log"),) if self.objectives.energy else ()

@@ -153,6 +153,7 @@ def test_analyse_measures_the_loss_of_every_group_and_block_once(tmp_path: Path,
     assert "agreement of sensitivities" in again.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sign", "tau"), [(1.0, 1.0), (-1.0, -1.0)])
 def test_losses_are_ranked_beside_the_sensitivities_of_their_layers(
     sign: float, tau: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

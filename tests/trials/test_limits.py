@@ -1,4 +1,4 @@
-"""Budgets on size and energy that no configuration can keep, and groups that the model does not have."""
+"""Budgets that no configuration can keep, groups that the model does not have, and targets that the machine lacks."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,16 +8,18 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from paredown.doctor.finding import Finding  # noqa: E402
 from paredown.errors import BadInput  # noqa: E402
 from paredown.models import Model, load_model  # noqa: E402
 from paredown.profilers.energy.energy import Energy, Figures, Origin  # noqa: E402
 from paredown.profilers.energy.spread import Spread  # noqa: E402
+from paredown.profilers.measurement import Measurement  # noqa: E402
 from paredown.search.outcome import Rejected  # noqa: E402
 from paredown.search.space_section import SpaceSection, SparsityAxisSpec  # noqa: E402
 from paredown.search.study_file import read_spec  # noqa: E402
 from paredown.space.axes.base import SearchSpace  # noqa: E402
 from paredown.space.configuration import Configuration  # noqa: E402
-from paredown.trials.limits import check_budgets, check_space  # noqa: E402
+from paredown.trials.limits import check_budgets, check_space, check_targets  # noqa: E402
 from paredown.trials.workshop import Workshop  # noqa: E402
 from tests.commands.tiny import write_model, write_study  # noqa: E402
 
@@ -91,3 +93,68 @@ def test_a_budget_on_energy_is_checked_with_its_interval(
             with pytest.raises(BadInput, match=r"energy@cpu <= 29 mJ cannot be reached: .* an utterance takes 40 mJ"):
                 check_budgets(read_spec(study), space, workshop, evaluator)
     assert discarded == [smallest(model)]
+
+
+class Predicted:
+    """Tells that every configuration takes between 40 and 60 ms."""
+
+    def __init__(self, extrapolated: str = "") -> None:
+        self._extrapolated = extrapolated
+
+    def figures(self, configuration: Configuration) -> tuple[tuple[str, Measurement], ...]:
+        detail = (("extrapolated", self._extrapolated),)
+        return (("latency_ms@cpu", Measurement(50.0, "ms", (40.0, 60.0), 1, "estimated", detail)),)
+
+
+class Timed:
+    """An evaluator that says an utterance takes 45 ms, and how often it was asked."""
+
+    def __init__(self, reference: Path) -> None:
+        self.reference, self.asked = SimpleNamespace(bundle=reference, latency_ms=90.0), 0
+
+    def time(self, bundle: Path, reference: Path) -> Any:
+        self.asked += 1
+        return SimpleNamespace(free=SimpleNamespace(ratio=0.5, ratio_ci95=(0.49, 0.51)))
+
+
+@pytest.mark.parametrize(
+    ("limit", "extrapolated", "message", "timed"),
+    [
+        ("39 ms", "", "latency@cpu <= 39 ms cannot be reached: .* is predicted to take 50.0 ms", 0),
+        ("61 ms", "", None, 0),
+        ("50 ms", "", None, 1),
+        ("41 ms", "", "latency@cpu <= 41 ms cannot be reached: .* takes 45.0 ms", 1),
+        ("39 ms", "search: steps", "latency@cpu <= 39 ms cannot be reached: .* takes 45.0 ms", 1),
+    ],
+)
+def test_latency_is_timed_only_where_a_prediction_does_not_decide(
+    model: Model, tmp_path: Path, limit: str, extrapolated: str, message: str | None, timed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = read_spec(write_study(tmp_path, **{'"latency@cpu"': limit}))
+    evaluator: Any = Timed(tmp_path / "reference")
+    foreseen: Any = Predicted(extrapolated)
+    with Workshop(model) as workshop:
+        monkeypatch.setattr(workshop, "build", lambda configuration: tmp_path / "smallest")
+        space = SearchSpace([], smallest(model))
+        if message is None:
+            check_budgets(spec, space, workshop, evaluator, foreseen)
+        else:
+            with pytest.raises(BadInput, match=message):
+                check_budgets(spec, space, workshop, evaluator, foreseen)
+    assert evaluator.asked == timed
+
+
+def test_a_target_that_the_machine_lacks_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = write_study(tmp_path)
+    check_targets(read_spec(study))
+    study.write_text(study.read_text() + '[objectives]\nlatency = ["cpu", "cuda"]\n[target]\nkernel = "nbits"\n')
+    spec, look = read_spec(study), "paredown.doctor.accelerator.look_at_accelerator"
+    there, missing = (
+        Finding("GPU", "NVIDIA GPU", "ok", "H100", "x"),
+        Finding("GPU", "run on the GPU", "missing", "no CUDA", "x", "pip this"),
+    )
+    monkeypatch.setattr(look, lambda: iter((there, missing)))
+    with pytest.raises(BadInput, match="latency on cuda cannot be measured here: run on the GPU: no CUDA; it takes pip this"):
+        check_targets(spec)
+    monkeypatch.setattr(look, lambda: iter((there,)))
+    check_targets(spec)

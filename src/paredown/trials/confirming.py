@@ -4,7 +4,7 @@ What is chosen, and in which order, is `paredown.search.confirmation`'s.
 """
 
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +22,12 @@ from paredown.search.lock import StudyLock
 from paredown.search.spec import StudySpec
 from paredown.search.trial import Trial
 from paredown.space.configuration import Configuration
-from paredown.trials.calibrating import calibrate_workshop
-from paredown.trials.decoding import Decoder
+from paredown.trials.decoding import Decoder, Hypothesis
 from paredown.trials.evaluation import uncompressed
+from paredown.trials.on_test import calibrate_as_studied, check_unseen, decode_once
 from paredown.trials.recoveries import Recovery
 from paredown.trials.recovering import kept_training
-from paredown.trials.study_run import check_split, split_of
+from paredown.trials.study_run import check_split
 from paredown.trials.teller import Teller
 from paredown.trials.workshop import Workshop
 
@@ -50,26 +50,14 @@ def make_plan(
 
     Raises BadInput where nothing is worth testing, and for a split that trials were chosen on or trained with.
     """
-    digest, metric = test.digest, spec.objectives.quality
-    for name, used in _used_splits(spec, identity).items():
-        if digest == used:
-            raise BadInput(
-                f"no loss is confirmed on other data than trials were chosen on or trained with, {test.name} is the {name} split"
-            )
+    metric = spec.objectives.quality
+    check_unseen(test, spec, identity, "no loss is confirmed")
     try:
         margin = margin_of(metric, margin)
     except ValueError as error:
         raise BadInput(str(error)) from None
     order = plan(trials, spec.objective_list, spec.budget_list, margin, by, uncompressed(model))
-    return Confirmation(metric, margin, by, model.digest, digest, test.name, order)
-
-
-def _used_splits(spec: StudySpec, identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Digests of the splits that had a part in what the trials are, by their names; None for those that the study has not."""
-    found = {name: identity.get(f"{name} split") for name in ("search", "train", "other")}
-    with suppress(BadInput, OSError):  # not on this disk any more
-        found["analysis"] = split_of(spec, "analysis").digest
-    return found
+    return Confirmation(metric, margin, by, model.digest, test.digest, test.name, order)
 
 
 def check_plan(record: Confirmation, trials: tuple[Trial, ...]) -> None:
@@ -133,9 +121,9 @@ def _test(
         decoder = stack.enter_context(Decoder())
         workshop = stack.enter_context(Workshop(model, Recovery(kept_training(spec, model.task), tell)))
         check_split(test, workshop, tuple(dict.fromkeys((uncompressed(model).input, *(one.input for one in chosen)))))
-        _calibrate(spec, chosen, workshop, decoder, tell)
+        calibrate_as_studied(spec, chosen, workshop, decoder, tell)
         tell.line(f"{test.name}: the uncompressed model decodes {len(test)} utterances")
-        baseline = _decode(workshop, decoder, uncompressed(model), test)
+        baseline = _texts(decode_once(workshop, decoder, uncompressed(model), test))
         _check_margin(record, baseline, references)
         write_confirmation(record, folder)
 
@@ -145,7 +133,7 @@ def _test(
             if planned.trial in known:
                 return known[planned.trial]
             tell.line(f"{test.name}: trial {planned.trial}, step {len(record.verdicts) + 1} of at most {len(record.order)}")
-            texts = _decode(workshop, decoder, configurations[planned.trial], test)
+            texts = _texts(decode_once(workshop, decoder, configurations[planned.trial], test))
             verdict = _judge(record, planned, texts, baseline, references)
             record = record.with_verdict(verdict)
             write_confirmation(record, folder)
@@ -165,12 +153,8 @@ def _check_margin(record: Confirmation, baseline: tuple[str, ...], references: t
         )
 
 
-def _decode(workshop: Workshop, decoder: Decoder, configuration: Configuration, split: Split) -> tuple[str, ...]:
-    bundle = workshop.build(configuration)
-    try:
-        return tuple(found.text for found in decoder.decode(bundle, split))
-    finally:
-        workshop.discard(configuration)
+def _texts(found: tuple[Hypothesis, ...]) -> tuple[str, ...]:
+    return tuple(hypothesis.text for hypothesis in found)
 
 
 def _judge(
@@ -195,10 +179,3 @@ def _judge(
         dagger_p=difference.p_value,
         dagger_visible=difference.smallest_visible,
     )
-
-
-def _calibrate(spec: StudySpec, chosen: list[Configuration], workshop: Workshop, decoder: Decoder, tell: Teller) -> None:
-    """As the study did, where one of them takes it."""
-    if any(configuration.is_calibrated for configuration in chosen):
-        supernet = next((one.supernet for one in chosen if one.supernet is not None), None)  # a study has one at most
-        calibrate_workshop(workshop, supernet, split_of(spec, "analysis"), decoder, tell)

@@ -25,6 +25,7 @@ from paredown.trials.workshop import Workshop
 
 if TYPE_CHECKING:
     from paredown.models import Model
+    from paredown.trials.foreseen import Foreseen
 
 
 def inputs_of(section: SpaceSection) -> tuple[Input, ...]:
@@ -69,17 +70,29 @@ def _check_bits(spec: BitsAxisSpec, inventory: Inventory) -> None:
         raise BadInput(f"space.bits: {error}") from None
 
 
-def check_budgets(spec: StudySpec, space: SearchSpace, workshop: Workshop, evaluator: Evaluator) -> None:
+def check_targets(spec: StudySpec) -> None:
+    """Raises BadInput, with what to do about it, where this machine cannot run bundles on a target that the study names."""
+    from paredown.doctor.accelerator import look_at_accelerator
+
+    for target in spec.objectives.latency:
+        missing = next((finding for finding in look_at_accelerator() if finding.state != "ok"), None) if target == "cuda" else None
+        if missing is not None:
+            raise BadInput(f"latency on {target} cannot be measured here: {missing.subject}: {missing.found}; it takes {missing.enable}")
+
+
+def check_budgets(
+    spec: StudySpec, space: SearchSpace, workshop: Workshop, evaluator: Evaluator, foreseen: "Foreseen | None" = None
+) -> None:
     """Raises BadInput if the smallest model of the space, all axes at their lowest, misses a budget on size, latency or energy.
 
-    Its bytes are foretold; it is built only where latency or energy are limited. For those the lower end of the interval counts, so that
-    noise refuses nothing.
+    Its bytes are foretold, and its latency predicted where `foreseen` can; it is built only where energy is limited, or where the limit of
+    latency lies inside the interval of the prediction. The lower end of an interval counts, so that noise refuses nothing.
     """
     limits = {budget.measure: budget for budget in spec.budget_list}
     if "size_bytes" in limits:
         _check_size(limits["size_bytes"], space.smallest(), workshop)
     if "latency_ms@cpu" in limits:
-        _check_latency(limits["latency_ms@cpu"], space.smallest(), workshop, evaluator)
+        _check_latency(limits["latency_ms@cpu"], space.smallest(), workshop, evaluator, foreseen)
     if "energy_mj@cpu" in limits:
         _check_energy(limits["energy_mj@cpu"], space.smallest(), workshop, evaluator)
 
@@ -90,7 +103,16 @@ def _check_size(budget: Budget, smallest: Configuration, workshop: Workshop) -> 
         raise BadInput(f"{budget} cannot be reached: with every axis at its lowest the bundle has {size_bytes / 1e6:.3f} MB")
 
 
-def _check_latency(budget: Budget, smallest: Configuration, workshop: Workshop, evaluator: Evaluator) -> None:
+def _check_latency(budget: Budget, smallest: Configuration, workshop: Workshop, evaluator: Evaluator, foreseen: "Foreseen | None") -> None:
+    predicted = None if foreseen is None else dict(foreseen.figures(smallest)).get(budget.measure)
+    if predicted is not None and predicted.ci95 is not None and not predicted.detail_of.get("extrapolated"):
+        low, high = predicted.ci95
+        if high <= budget.limit:
+            return
+        if low > budget.limit:
+            raise BadInput(
+                f"{budget} cannot be reached: with every axis at its lowest an utterance is predicted to take {predicted.value:.1f} ms"
+            )
     reference = evaluator.reference
     with _built(smallest, workshop, reference) as bundle:
         timing = evaluator.time(bundle, reference.bundle).free

@@ -7,6 +7,7 @@ from paredown.compress.network import ranked_parameters, state_of
 from paredown.compress.ranking import Ranking
 from paredown.errors import BadInput
 from paredown.models import Model
+from paredown.search.opening import open_with
 from paredown.search.space_section import SpaceSection, SparsityAxisSpec
 from paredown.search.trial import Candidate
 from paredown.space.axes.base import Axis, SearchSpace
@@ -19,11 +20,10 @@ from paredown.space.axes.layers import LayersAxis
 from paredown.space.axes.rank import RankAxis
 from paredown.space.axes.sparsity import GlobalSparsityAxis, SparsityAxis
 from paredown.space.axes.width import WidthAxis
-from paredown.space.configuration import MAX_BITS, Configuration, Decode, Scheme
+from paredown.space.configuration import MAX_BITS, Configuration, Decode, Kernel, Scheme
 from paredown.space.inventory import Inventory
-from paredown.space.knobs import Knob
 from paredown.trials.correcting import make_bits_axis, rules_of, tables_around
-from paredown.trials.evaluation import UNCOMPRESSED, uncompressed
+from paredown.trials.evaluation import uncompressed
 from paredown.trials.families import members_of
 from paredown.trials.findings import Findings
 from paredown.trials.supernets import find_supernet
@@ -37,13 +37,13 @@ def uniform_bits(inventory: Inventory, bits: int, decode: Decode | None = None, 
     return Configuration(bits=layers, scheme=scheme or Scheme(), decode=decode or Decode())
 
 
-def make_space(section: SpaceSection, model: Model, findings: Findings, survivors: Survivors) -> SearchSpace:
+def make_space(section: SpaceSection, model: Model, findings: Findings, survivors: Survivors, kernel: Kernel = "int8") -> SearchSpace:
     """The axes of the study file. Without the axis `bits` every layer has 8 bits, the widest codes that the int8 kernel takes.
 
     Where no axis says otherwise a configuration decodes as the model's kind is decoded. `survivors`: how many weights of every layer of the
     compressed model stay where it is pruned. Raises BadInput for what the model does not have.
     """
-    scheme = Scheme(method=section.bits.method if section.bits else "rtn", activations=section.activations)
+    scheme = Scheme(kernel=kernel, method=section.bits.method if section.bits else "rtn", activations=section.activations)
     base = uniform_bits(model.inventory(), MAX_BITS, uncompressed(model).decode, scheme)
     try:
         return SearchSpace(tuple(_axes(section, model, findings, survivors)), base)
@@ -81,31 +81,22 @@ def _sparsity_axis(spec: SparsityAxisSpec, model: Model, supernet: str | None) -
     return GlobalSparsityAxis({group: ranked[group] for group in spec.groups}, Ranking(state_of(pruned)).count_survivors, spec.max)
 
 
-def _gentlest(knob: Knob, decode: Decode) -> float:
-    """The value that changes least: every block, no zeros, the shortest hop, the model's own rate, decoding nearest to the model's own."""
-    axis, _, name = knob.name.partition(".")
-    if axis == "decode":
-        return float(min(max(getattr(decode, name), knob.low), knob.high))
-    return knob.high if axis == "layers" else knob.low
+def first_candidates(space: SearchSpace, model: Model) -> Sequence[Candidate]:
+    """The uncompressed model and the opening of the space."""
+    return (Candidate("uncompressed", uncompressed(model)), *open_with(space))
 
 
-def first_candidates(space: SearchSpace, section: SpaceSection, inventory: Inventory) -> Sequence[Candidate]:
-    """The uncompressed model, uniform 8, 6 and 4 bits at full depth and, where bits are searched, 6, 5 and 4 by sensitivity.
+def obvious_candidates(space: SearchSpace, section: SpaceSection, model: Model) -> Sequence[Candidate]:
+    """Uniform 8, 6 and 4 bits at full depth, to be compared with.
 
-    Layers whose bits the study fixes have those in all of them but the first, and none has less than its least.
+    Layers whose bits the study fixes have those in all of them, and none has less than its least.
     """
-    decode, scheme = space.base.decode, space.base.scheme
+    decode, scheme, inventory = space.base.decode, space.base.scheme, model.inventory()
     rules = NO_RULES if section.bits is None else rules_of(section.bits)
-    candidates = [Candidate("uncompressed", replace(UNCOMPRESSED, decode=decode))]
+    candidates = []
     for bits in OBVIOUS_BITS:
         uniform = uniform_bits(inventory, bits, decode, scheme)
         candidates.append(Candidate(f"uniform {bits} bits", replace(uniform, bits=_ruled(inventory, bits, rules))))
-    if section.bits is not None:
-        low, high = section.bits.average
-        full = {knob.name: _gentlest(knob, decode) for knob in space.knobs}
-        for bits in (average for average in (6, 5, 4) if low <= average <= high):
-            knobs = full | {"bits.average": float(bits)}
-            candidates.append(Candidate(f"mixed {bits} bits", space.resolve(knobs), tuple(knobs.items())))
     return candidates
 
 

@@ -100,6 +100,11 @@ class Workshop:
             self._models[digest] = weights_of(self.model, configuration)
         return self._models[digest]
 
+    def calibration_digest(self, configuration: Configuration) -> str | None:
+        """What the calibrated method hears for this configuration, None where it is not calibrated."""
+        heard = self._calibration(self.weights_of(configuration)) if configuration.is_calibrated else None
+        return None if heard is None else heard.digest
+
     def _calibration(self, model: "Model") -> "Calibration | None":
         return self.calibration if model is self.model else self.calibration_of.get(model.digest)
 

@@ -1,0 +1,125 @@
+"""`paredown finish`: the front of a study measured strictly, and scored once on *test*."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paredown.commands.fronts import describe, read_study
+from paredown.commands.printing import add_json, console, print_json, table
+from paredown.errors import BadInput
+from paredown.search.budget import METRICS
+
+if TYPE_CHECKING:
+    from paredown.data import Split
+    from paredown.profilers.measurement import Measurement
+    from paredown.search.final import Final, FinalPoint
+    from paredown.search.objective import Objective
+    from paredown.search.spec import StudySpec
+    from paredown.search.trial import Trial
+
+
+def add(subparsers: Any) -> None:
+    finish = subparsers.add_parser("finish", help="measure the front strictly and score it once on data never chosen by")
+    finish.add_argument("study", type=Path, metavar="STUDY", help="folder of the study (runs/NAME)")
+    finish.add_argument("--test", metavar="DATA", help="the test split (default the study's data.test)")
+    finish.add_argument("--no-test", action="store_true", help="measure costs alone, leave test unseen")
+    finish.add_argument(
+        "--time",
+        metavar="10m",
+        help="most time for timing in all; each of 48 utterances is timed once whatever it is (default 18 s a point)",
+    )
+    add_json(finish)
+    finish.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure what the record lacks, then print it."""
+    from paredown.commands.telling import Telling
+    from paredown.search.study import read_identity
+    from paredown.search.units import parse_duration_s
+    from paredown.trials.finishing import finish_study
+    from paredown.trials.study_run import studied_model
+
+    if options.test and options.no_test:
+        raise BadInput(f"--no-test leaves test unseen, got it with --test {options.test}")
+    seconds = None if options.time is None else parse_duration_s(options.time, "--time")
+    spec, trials = read_study(options.study)
+    identity = read_identity(options.study)
+    model = studied_model(spec, str(identity["model"]))
+    test = None if options.no_test else _test_split(spec, options)
+    if test is not None:
+        test.references(model.task)
+    with Telling() as telling:
+        record = finish_study(spec, options.study, trials, model, test, identity, telling, seconds)
+    if options.json:
+        print_json(record.to_dict())
+    else:
+        show(spec, trials, record)
+    return 0
+
+
+def _test_split(spec: "StudySpec", options: argparse.Namespace) -> "Split":
+    """The split that the user names, the one that was looked at before, or the study's own."""
+    from paredown.data import PREFIX, open_data
+    from paredown.search.final import read_final
+    from paredown.trials.study_run import split_of
+
+    known = read_final(options.study)
+    named = options.test or (None if known is None else known.split)
+    if named is None:
+        return split_of(spec, "test")
+    return open_data(named if named.startswith(PREFIX) else Path(named).absolute())
+
+
+def show(spec: "StudySpec", trials: "tuple[Trial, ...]", record: "Final") -> None:
+    """A row for each point; under every figure of the search the final one."""
+    objectives = spec.objective_list
+    columns = ("trial", "made of", *(_heading(objective) for objective in objectives), METRICS[record.metric])
+    points = {point.trial: point for point in record.points}
+    rows = [
+        (
+            str(trial.number),
+            describe(trial),
+            *(_cell(points[trial.number], objective) for objective in objectives),
+            _score(points[trial.number], record),
+        )
+        for trial in trials
+        if record.find(trial) is not None
+    ]
+    seen = f"{record.split}, looked at once" if record.split else "not looked at"
+    caption = (
+        f"Two lines a figure: as the search chose by, and below it the final one (costs measured strictly; quality on test: {seen}).\n"
+        "Quality is the difference to the uncompressed model, above 0 where better; brackets hold 95 % intervals. What the search saw is\n"
+        "too good where it was lucky; picks and budgets go by it all the same, because test is not to choose by."
+    )
+    if not record.feasible:
+        caption += "\nNo trial keeps the budgets: these miss them least."
+    if (warning := record.warning(sum(trial.is_finished for trial in trials))) is not None:
+        caption += f"\nWarning: {warning}."
+    result = table(f"final figures of {spec.name}", columns, rows, caption)
+    result.columns[1].justify = "left"
+    result.show_lines = True
+    console().print(result)
+
+
+def _heading(objective: "Objective") -> str:
+    return "size MB" if objective.name == "size_bytes" else f"{objective.name.replace('_ms', '').replace('_mj', '')} {objective.unit}"
+
+
+def _cell(point: "FinalPoint", objective: "Objective") -> str:
+    lines = [_shown(point.search.measurement_of[objective.name], objective)]
+    final = (point.test if objective.name == "quality" else point.strict).measurement_of.get(objective.name)
+    if final is not None:
+        lines.append("unavailable" if final.provenance == "unavailable" else _shown(final, objective))
+    return "\n".join(lines)
+
+
+def _score(point: "FinalPoint", record: "Final") -> str:
+    figures = [outcome.measurement_of.get(record.metric) for outcome in (point.search, point.test)]
+    return "\n".join(f"{figure.value:.2f}" for figure in figures if figure is not None)
+
+
+def _shown(figure: "Measurement", objective: "Objective") -> str:
+    scale, digits = (1e6, 2) if objective.unit == "bytes" else (1.0, 2 if objective.name == "quality" else 1)
+    around = f" [{figure.ci95[0] / scale:.{digits}f}, {figure.ci95[1] / scale:.{digits}f}]" if figure.ci95 else ""
+    return f"{figure.value / scale:{'+' if objective.name == 'quality' else ''}.{digits}f}{around}"
