@@ -3,13 +3,18 @@
 from tests.benchmarks import (
     bench_activations,
     bench_bits,
+    bench_cluster,
+    bench_duplicates,
     bench_energy,
     bench_judgement,
+    bench_kills,
     bench_kl,
+    bench_large_study,
     bench_latency,
     bench_layers,
     bench_predictor,
     bench_quantization,
+    bench_racing,
     bench_runtime,
     bench_size,
     bench_solver,
@@ -33,7 +38,12 @@ BENCHMARKS = (
     bench_judgement,
     bench_predictor,
     bench_structure,
+    bench_kills,
+    bench_duplicates,
+    bench_large_study,
+    bench_racing,
     bench_latency,
+    bench_cluster,
 )
 
 for benchmark in BENCHMARKS:

@@ -27,6 +27,7 @@ def figures(bars: list[Bar], ending: str) -> list[Bar]:
     return [bar for bar in bars if bar.what.endswith(ending)]
 
 
+@pytest.mark.slow
 def test_all_candidates_decode_beside_each_other(shape: Shape, capsys: pytest.CaptureFixture[str]) -> None:
     bars = run_length(shape, TINY, repeats=1, alone=1)
     printed = capsys.readouterr().out
