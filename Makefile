@@ -12,9 +12,10 @@ study: $(READY)
 	$(BIN)/paredown front runs/quickstart
 	$(BIN)/paredown export runs/quickstart --pick knee -o runs/quickstart/pick --force
 
-# One thread: networks of the tests are tiny, and threads that wait for each other by spinning take minutes beside any other work.
+# One thread: networks of the tests are tiny, and threads that wait for each other by spinning take minutes beside any other work. Two
+# processes, a file to each at a time: fixtures of a file are made once.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-slow: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow

@@ -23,6 +23,7 @@ ALLOWED = {
     "analysis": {"space", "models", "compress"},
     "bundle": {"space", "models", "compress", "runtime"},
     "bundled": set(),
+    "cluster": {"trials", "data", "profilers", "runtime"},
 }
 # Third parties that must stay out, at any depth of the file.
 FORBIDDEN = {
@@ -31,6 +32,7 @@ FORBIDDEN = {
     "search": {"torch", "espnet", "espnet2", "onnxruntime", "onnx"},
     "runtime": {"torch", "espnet", "espnet2", "onnx", "scipy", "librosa", "optuna", "sentencepiece"},
     "quality": {"torch", "espnet", "espnet2"},
+    "cluster": {"torch", "espnet", "espnet2", "optuna"},
 }
 
 
