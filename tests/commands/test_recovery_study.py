@@ -23,6 +23,7 @@ masking = false
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAREDOWN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "300")  # cells of tables in one line
 
 
 def write_recovering_study(folder: Path, trials: int) -> Path:

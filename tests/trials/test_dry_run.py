@@ -53,6 +53,7 @@ def analyse_it(study: Path) -> int:
         return int(measure_size(workshop.build(space.smallest())).to_measurement().value)
 
 
+@pytest.mark.slow
 def test_sizes_are_those_of_built_bundles_once_the_analyses_are_there(tmp_path: Path) -> None:
     study = write_study(tmp_path, size="1 GB", quality="-1")
     guessed = foretell_study(read_spec(study), tmp_path / "runs", Quiet())
@@ -71,6 +72,7 @@ def test_sizes_are_those_of_built_bundles_once_the_analyses_are_there(tmp_path: 
     assert json.loads(json.dumps(known.to_dict()))["points"] == known.points
 
 
+@pytest.mark.slow
 def test_an_impossible_budget_is_refused_as_in_a_run(tmp_path: Path) -> None:
     study = write_study(tmp_path, size="1 kB")
     analyse_it(study)
