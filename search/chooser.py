@@ -13,6 +13,7 @@ import numpy as np
 
 from paredown.search.budget import violations
 from paredown.search.by_loss import LossLine, ended_by_loss
+from paredown.search.filling import fill
 from paredown.search.front import non_dominated
 from paredown.search.hypervolume import reference_point, scaled
 from paredown.search.objective import read_values
@@ -57,6 +58,7 @@ class Chooser:
     _seen: dict[int, Observation | None] = field(default_factory=dict)  # of finished trials, by number
     _digests: Digests = field(default_factory=dict)
     _line: LossLine | None = None
+    _trials: Sequence[Trial] = ()
     _hyperparameters: Hyperparameters = field(default_factory=dict)
 
     def next(self, trials: Sequence[Trial], pending: Sequence[Candidate], left_s: float) -> Candidate | None:
@@ -64,7 +66,7 @@ class Chooser:
 
         `left_s`: seconds of the study that are left, infinite without a limit.
         """
-        self._line = LossLine.through(trials)
+        self._line, self._trials = LossLine.through(trials), trials
         known, busy = self._known(trials, pending), {candidate.digest for candidate in pending}
         tried = {trial.digest for trial in trials if trial.is_finished} | busy
         first = self._untried(self.queue, known, tried)
@@ -223,17 +225,20 @@ class Chooser:
         """What the sampler may learn from a trial, by the budgets of today; None where it has no figure of some objective."""
         if not trial.is_finished:
             return None
-        if ended_by_loss(trial):
+        if trial.partial is not None:
             return _observed(self.study, trial, self._figures(trial))
         if trial.number not in self._seen:
             self._seen[trial.number] = _observed(self.study, trial, self._figures(trial))
         return self._seen[trial.number]
 
     def _figures(self, trial: Trial) -> Outcome | None:
-        """What was measured of a trial; quality that only its loss tells is estimated."""
-        if trial.partial is None or not ended_by_loss(trial):
-            return trial.outcome or trial.partial
-        return None if self._line is None else self._line.complete(trial.partial)
+        """What was measured of a trial; of a stopped one what it lacks is estimated."""
+        if trial.partial is None:
+            return trial.outcome
+        filled = fill(trial.partial, self.study.objectives, self._trials)
+        if not ended_by_loss(trial):
+            return filled
+        return None if self._line is None else self._line.complete(filled)
 
 
 def _observed(study: Study, trial: Trial, outcome: Outcome | None) -> Observation | None:

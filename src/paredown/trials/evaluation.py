@@ -23,7 +23,7 @@ from paredown.quality.metrics import found_tokenizer
 from paredown.search.outcome import Outcome, Rejected
 from paredown.space.configuration import Configuration, Scheme
 from paredown.space.operations import count_parameters
-from paredown.trials.anchor import BESIDE, PLAIN, Anchor, may_anchor
+from paredown.trials.anchor import BESIDE, FIXED, PLAIN, Anchor, may_anchor
 from paredown.trials.decoding import Decoder, Hypothesis
 from paredown.trials.forced_loss import Items, Losses
 from paredown.trials.metering import EnergyRequest, meter
@@ -224,7 +224,9 @@ class Evaluator:
 
     def _anchored(self, configuration: Configuration, figure: Measurement) -> Anchor:
         assert figure.ci95 is not None  # `may_anchor` says so
-        return Anchor(configuration, self.workshop.build(configuration), figure.value, figure.ci95)
+        fixed = figure.detail_of.get(FIXED)
+        ratio = fixed if isinstance(fixed, float) else None
+        return Anchor(configuration, self.workshop.build(configuration), figure.value, figure.ci95, ratio)
 
     def measured_costs(self, bundle: Path, configuration: Configuration) -> list[tuple[str, Measurement]]:
         """Latency, and energy where it is counted, on the study's scale: measured now, beside the reference."""
