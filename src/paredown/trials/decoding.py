@@ -6,7 +6,7 @@ started fresh (spawn) and import nothing but the runtime, so a worker is small a
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -28,16 +28,12 @@ CHUNKS_PER_WORKER = 4
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """Text of one utterance, the tokens decoded for it, whether the length cap cut it off, and tokens of the next best hypotheses.
-
-    `seconds`: what decoding took beside other work, the reading of the file not counted; no part of what is compared.
-    """
+    """Text of one utterance, the tokens decoded for it, whether the length cap cut it off, and tokens of the next best hypotheses."""
 
     text: str
     ids: tuple[int, ...]
     hit_cap: bool
     alternatives: tuple[tuple[int, ...], ...] = ()
-    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -131,7 +127,7 @@ def _decode(bundle: Path, files: Sequence[Path], search: Search, states: Path | 
             else:
                 result = _by_states(translator, bundle, file, search, states)
         others = tuple(other.ids for other in result.alternatives)
-        found.append(Hypothesis(result.text, tuple(result.ids), result.hit_cap, others, result.timings.total_ms / 1000.0))
+        found.append(Hypothesis(result.text, tuple(result.ids), result.hit_cap, others))
     return found
 
 

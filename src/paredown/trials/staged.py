@@ -22,6 +22,7 @@ from paredown.search.units import format_value
 from paredown.space.configuration import Configuration
 from paredown.trials.evaluation import Evaluator
 from paredown.trials.forced_loss import NAME, Items, Losses, digest_items, find_better, to_measurement
+from paredown.trials.foreseen import LATENCY
 from paredown.trials.race_judge import Lines, RaceJudge
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from paredown.trials.foreseen import Foreseen
     from paredown.trials.kept import Kept
 
-LATENCY, SIZE, QUALITY = "latency_ms@cpu", "size_bytes", "quality"
+SIZE, QUALITY = "size_bytes", "quality"
 TOLERANCE = 0.02  # of latencies that are estimates: two that lie closer are taken for equal
 
 
