@@ -23,7 +23,7 @@ ALLOWED = {
     "analysis": {"space", "models", "compress"},
     "bundle": {"space", "models", "compress", "runtime"},
     "bundled": set(),
-    "cluster": {"trials", "data", "profilers", "runtime"},
+    "cluster": {"trials", "data", "profilers", "runtime", "space"},
 }
 # Third parties that must stay out, at any depth of the file.
 FORBIDDEN = {

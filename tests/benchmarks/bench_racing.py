@@ -3,10 +3,11 @@
     python -m tests.benchmarks.bench_racing [--count N] [--folder DIR]
 
 A study's first candidates and what a search meets (see `race_recordings.py`) are decoded once on the whole search split, some seconds
-each on two cores; the race is then replayed in random orders, the first candidates at the head as in a study. The true front comes from
-scores on the whole split. Costs are bytes on disk and multiply-accumulates, known exactly before anything is decoded; what is saved is time
-of decoding on one core, as it was recorded.
-A front without a quality budget, and those of two budgets. The rule's confidence was chosen on another draw: `--seed 7 --count 40`.
+each on two cores; the race is then replayed in random orders, the first candidates at the head as in a study: alone, and behind the stage
+that comes before it in a study, the teacher-forced loss. The true front comes from scores on the whole split. Costs are bytes on disk and
+multiply-accumulates, known exactly before anything is decoded; what is saved is time of decoding on one core, as it was recorded, less
+what finding the loss took of everybody.
+A front without a quality budget, and those of two budgets. The rules were made on other draws: see SEED.
 """
 
 import argparse
@@ -18,7 +19,8 @@ import numpy as np
 
 from paredown.quality.sums import scores
 from paredown.search.front import non_dominated
-from paredown.search.racing import RULE, Cost, Rule, Subsets
+from paredown.search.racing import RULE, Cost, Rule, Subsets, costs_no_more
+from paredown.trials.forced_loss import find_better
 from paredown.trials.race_judge import Lines, RaceJudge
 from tests.benchmarks.bars import Bar, print_bars
 from tests.benchmarks.race_recordings import Recorder, Recording
@@ -32,8 +34,8 @@ LOST_PERCENT, SAVED_PERCENT = 2.0, 60.0
 
 @dataclass(frozen=True)
 class Replay:
-    """One race, by configuration: on how many subsets it was decoded, why it stopped ("" where it did not), what share of its decoding time
-    that saved; and which members of the true front were stopped.
+    """One race, by configuration: on how many subsets it was decoded (0: its loss ended it), why it stopped ("" where it did not), what
+    share of its decoding time that saved, below 0 where finding its loss was in vain; and which members of the true front were stopped.
     """
 
     looks: tuple[int, ...]
@@ -57,21 +59,38 @@ class Recorded:
         self.front = set(np.flatnonzero(non_dominated(np.array(points)) & feasible).tolist())
         self.costs = [(Cost("macs", each.macs), Cost("size_bytes", each.size_bytes)) for each in recordings]
 
-    def replay(self, seed: int, rule: Rule = RULE, subsets: Subsets | None = None) -> Replay:
-        """The race in a random order on subsets of its own, the first candidates at its head, the uncompressed model first."""
+    def replay(self, seed: int, forced: bool, rule: Rule = RULE, subsets: Subsets | None = None) -> Replay:
+        """The race in a random order on subsets of its own, the first candidates at its head, the uncompressed model first.
+
+        `forced`: behind the stage of the teacher-forced loss.
+        """
         subsets = subsets or Subsets.of(self.lengths, seed)
         given = [index for index, each in enumerate(self.recordings) if each.given]
         drawn = [index for index, each in enumerate(self.recordings) if not each.given]
         order = given + [int(index) for index in np.random.default_rng(seed).permutation(drawn)]
         judge = RaceJudge(self.lines, self.recordings[order[0]].texts, subsets, rule=rule)
         looks, reasons = [len(subsets)] * len(order), [""] * len(order)
+        entered: list[int] = []
         for place, index in enumerate(order):
-            looks[index], reasons[index] = self._run(judge, subsets, index) if place else (len(subsets), "")
+            if place and forced:
+                looks[index], reasons[index] = self._force(entered, len(subsets), index)
+            if place and not reasons[index]:
+                looks[index], reasons[index] = self._run(judge, subsets, index)
             if not reasons[index]:
                 judge.add(index, self.costs[index], self.recordings[index].texts)
-        spent = [sum(each.seconds[item] for item in subsets.known(look - 1)) for each, look in zip(self.recordings, looks, strict=True)]
+                entered.append(index)
+        spent = [
+            sum(each.seconds[item] for item in (subsets.known(look - 1) if look else ())) + forced * each.loss_seconds
+            for each, look in zip(self.recordings, looks, strict=True)
+        ]
         saved = tuple(1 - part / sum(each.seconds) for part, each in zip(spent, self.recordings, strict=True))
         return Replay(tuple(looks), tuple(reasons), saved, tuple(index for index in sorted(self.front) if reasons[index]))
+
+    def _force(self, entered: Sequence[int], looks: int, index: int) -> tuple[int, str]:
+        """As a study does it: against trials decoded in full that cost no more."""
+        cheaper = [other for other in entered if costs_no_more(self.costs[other], self.costs[index])]
+        found = find_better(self.recordings[index].losses, {other: self.recordings[other].losses for other in cheaper})
+        return (looks, "") if found is None else (0, f"dominated by trial {found[0]} in loss, at least {found[1].least:.2f} nats a token")
 
     def _run(self, judge: RaceJudge, subsets: Subsets, index: int) -> tuple[int, str]:
         floors = [] if self.least is None else [(f"quality >= {self.least:g}", self.least)]
@@ -85,19 +104,17 @@ class Recorded:
 
 def print_replays(recorded: Recorded, replays: Sequence[Replay], sizes: Sequence[int]) -> None:
     """What was lost and saved, and where."""
-    budget = "no quality budget" if recorded.least is None else f"budget: at most {-recorded.least:g} chrF lost"
-    print(f"\n{budget}; {len(replays)} orders, each with its own subsets")
     seconds = np.array([sum(each.seconds) for each in recorded.recordings])
-    beside = np.array([index not in recorded.front for index in range(len(seconds))])
-    ceiling = 100 * float(seconds[beside].sum() / seconds.sum()) * (1 - sizes[0] / sizes[-1])
-    print(f"  {len(recorded.front)} of {len(seconds)} on the true front; who knew it beforehand would save {ceiling:.1f} % of decoding")
-    stopped = np.array([[look if reason else 0 for look, reason in zip(each.looks, each.reasons, strict=True)] for each in replays])
+    looks = np.array([each.looks for each in replays])
+    stopped = np.array([[bool(reason) for reason in each.reasons] for each in replays])
     spared = seconds * np.array([each.saved for each in replays])
     print(f"  {'utterances':>10s}{'stopped there':>16s}{'saved by that':>16s}")
-    for look, size in enumerate(sizes[:-1], 1):
-        at = stopped == look
-        print(f"  {size:10d}{at.sum(axis=1).mean():16.1f}{100 * (spared * at).sum(axis=1).mean() / seconds.sum():14.1f} %")
-    print(f"  {sizes[-1]:10d}{(stopped == 0).sum(axis=1).mean():16.1f}  (decoded in full)")
+    for look, size in enumerate(("loss", *sizes)):
+        at = stopped & (looks == look)
+        if at.any():
+            print(f"  {size!s:>10s}{at.sum(axis=1).mean():16.1f}{100 * (spared * at).sum(axis=1).mean() / seconds.sum():14.1f} %")
+    inside = 100 * (spared * ~stopped).sum(axis=1).mean() / seconds.sum()
+    print(f"  {sizes[-1]:10d}{(~stopped).sum(axis=1).mean():16.1f}{inside:14.1f} %  (decoded in full)")
     for index in sorted({index for each in replays for index in each.lost}):
         times = sum(index in each.lost for each in replays)
         reason = next(each.reasons[index] for each in replays if index in each.lost)
@@ -106,17 +123,23 @@ def print_replays(recorded: Recorded, replays: Sequence[Replay], sizes: Sequence
 
 def race(recordings: Sequence[Recording], lines: Lines, lengths: Sequence[float], least: float | None) -> list[Bar]:
     """Replays of one quality budget, and how they compare with the bars."""
-    recorded = Recorded(recordings, lines, lengths, least)
-    replays = [recorded.replay(order) for order in range(ORDERS)]
-    print_replays(recorded, replays, Subsets.of(lengths, 0).sizes)
-    lost = 100 * sum(len(each.lost) for each in replays) / (len(replays) * len(recorded.front))
+    recorded, bars = Recorded(recordings, lines, lengths, least), []
+    budget = "no budget" if least is None else f"at most {-least:g} chrF lost"
     seconds = np.array([sum(each.seconds) for each in recordings])
-    saved = 100 * float(np.mean([np.dot(each.saved, seconds) for each in replays]) / seconds.sum())
-    name = "no budget" if least is None else f"budget {least:g}"
-    return [
-        Bar(f"{name}: true front members stopped early", lost, LOST_PERCENT, at_least=False, unit="%"),
-        Bar(f"{name}: decoding saved, of its time on one core", saved, SAVED_PERCENT, unit="%"),
-    ]
+    beside = np.array([index not in recorded.front for index in range(len(seconds))])
+    print(f"\n{budget}: {len(recorded.front)} of {len(seconds)} on the true front; {ORDERS} orders, each with its own subsets")
+    print(f"  who knew it beforehand and decoded nothing else would save {100 * float(seconds[beside].sum() / seconds.sum()):.1f} %")
+    for name, forced in (("loss and race", True), ("race alone", False)):
+        replays = [recorded.replay(order, forced) for order in range(ORDERS)]
+        print(f" {name}")
+        print_replays(recorded, replays, Subsets.of(lengths, 0).sizes)
+        lost = 100 * sum(len(each.lost) for each in replays) / (len(replays) * len(recorded.front))
+        saved = 100 * float(np.mean([np.dot(each.saved, seconds) for each in replays]) / seconds.sum())
+        bars += [
+            Bar(f"{name}, {budget}: true front members stopped early", lost, LOST_PERCENT, at_least=False, unit="%"),
+            Bar(f"{name}, {budget}: decoding saved, of its time on one core", saved, SAVED_PERCENT, unit="%"),
+        ]
+    return bars
 
 
 def main() -> None:

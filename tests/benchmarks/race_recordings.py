@@ -24,6 +24,7 @@ from paredown.space.configuration import Configuration
 from paredown.trials.decoding import Decoder
 from paredown.trials.evaluation import FIXED_TOKENS, MACS_AUDIO_S
 from paredown.trials.findings import find
+from paredown.trials.forced_loss import Items, Losses, force, read_items
 from paredown.trials.operations import macs_of_bundle
 from paredown.trials.space import first_candidates, make_space
 from paredown.trials.study_run import split_of
@@ -58,7 +59,10 @@ class Quiet:
 
 @dataclass(frozen=True)
 class Recording:
-    """One configuration on all utterances: texts and seconds on one core, [utterances]; `given`: a study starts from it."""
+    """One configuration on all utterances: texts and seconds on one core, [utterances]; `given`: a study starts from it.
+
+    `losses`: teacher-forced, of a few utterances of *analysis*, which took `loss_seconds` on one core.
+    """
 
     configuration: str
     given: bool
@@ -66,6 +70,8 @@ class Recording:
     macs: float
     texts: tuple[str, ...]
     seconds: tuple[float, ...]
+    losses: Losses
+    loss_seconds: float
 
 
 def draw(space: SearchSpace, count: int, seed: int, known: Sequence[Configuration], near_half: bool) -> list[Configuration]:
@@ -129,6 +135,7 @@ class Recorder:
         if not configurations:
             return
         files = [utterance.audio for utterance in self.split.utterances]
+        items = read_items(self._model, split_of(self.spec, "analysis"))
         order = sorted(range(len(files)), key=lambda index: -files[index].stat().st_size)
         with Workshop(self._model) as workshop, Workers(WORKERS) as workers:
             for configuration in configurations:
@@ -137,16 +144,27 @@ class Recorder:
                 decoded = workers.map(_decode_timed, [(bundle, [files[index] for index in part]) for part in parts])
                 found = {index: row for part, rows in zip(parts, decoded, strict=True) for index, row in zip(part, rows, strict=True)}
                 texts, seconds = zip(*(found[index] for index in range(len(files))), strict=True)
+                forced = workers.map(_force_timed, jobs_of(bundle, items))
+                losses, loss_seconds = zip(*(row for part in forced for row in part), strict=True)
                 size, macs = measure_size(bundle).to_measurement().value, macs_of_bundle(bundle, MACS_AUDIO_S, FIXED_TOKENS)
                 workshop.discard(configuration)
-                yield {"size_bytes": size, "macs": macs, "texts": texts, "seconds": seconds}
+                heard = {"texts": texts, "seconds": seconds, "losses": losses, "loss_seconds": sum(loss_seconds)}
+                yield {"size_bytes": size, "macs": macs} | heard
 
     def _path(self, configuration: Configuration) -> Path:
         return self.folder / f"{configuration.digest[:20]}.json"
 
     def _load(self, configuration: Configuration, given: bool) -> Recording:
         row = json.loads(self._path(configuration).read_text(encoding="utf-8"))
-        return Recording(configuration.to_json(), given, row["size_bytes"], row["macs"], tuple(row["texts"]), tuple(row["seconds"]))
+        losses = tuple((nats, tokens) for nats, tokens in row["losses"])
+        texts, seconds = tuple(row["texts"]), tuple(row["seconds"])
+        return Recording(configuration.to_json(), given, row["size_bytes"], row["macs"], texts, seconds, losses, row["loss_seconds"])
+
+
+def jobs_of(bundle: Path, items: Items) -> list[tuple[Path, Items]]:
+    """In the order of the items, a part for each worker."""
+    size = -(-len(items) // WORKERS)
+    return [(bundle, items[start : start + size]) for start in range(0, len(items), size)]
 
 
 @lru_cache(maxsize=1)
@@ -162,4 +180,15 @@ def _decode_timed(bundle: Path, files: Sequence[Path]) -> list[tuple[str, float]
         began = time.perf_counter()
         text = translator.translate(file).text
         found.append((text, time.perf_counter() - began))
+    return found
+
+
+def _force_timed(bundle: Path, items: Items) -> list[tuple[tuple[float, int], float]]:
+    """Loss and seconds of every item, hearing it included."""
+    translator = _translator(bundle)
+    found = []
+    for audio, ids in items:
+        began = time.perf_counter()
+        loss = force(translator, translator.encode(audio), ids)
+        found.append((loss, time.perf_counter() - began))
     return found

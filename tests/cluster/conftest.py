@@ -45,6 +45,7 @@ def _rigged(utils: Any, folder: str) -> Iterator[Rig]:
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # else Ray would write one into the home folder
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["PYTHONPATH"] = str(ROOT)  # nodes find the jobs of tests
+    os.environ["PAREDOWN_CACHE"] = str(Path(folder) / "cache")  # nodes that train have one of their own
     head = {"num_cpus": 1, "include_dashboard": False, "_system_config": SETTINGS, **SMALL}
     nodes = utils.Cluster(initialize_head=True, head_node_args=head)
     target = nodes.add_node(num_cpus=0, resources={"target:cpu": 1}, **SMALL)

@@ -15,6 +15,7 @@ pytest.importorskip("torch")
 from paredown.search.study import read_trials
 from paredown.search.trial import Trial
 from tests.cluster.conftest import Rig
+from tests.commands.test_recovery_study import write_recovering_study
 from tests.commands.tiny import write_study
 
 TRIALS = 6
@@ -70,3 +71,22 @@ def test_a_study_on_the_cluster_is_the_study_on_this_machine(rig: Rig, tmp_path:
         assert theirs["latency_ms@cpu"].target == ours["latency_ms@cpu"].target  # here the target is this machine
     assert hypotheses(tmp_path / "cache of far") == hypotheses(tmp_path / "cache of local")
     assert any(ids for said in hypotheses(tmp_path / "cache of far").values() for _, ids, *_ in said.values())
+
+
+@pytest.mark.slow
+def test_candidates_are_trained_on_the_cluster_as_on_this_machine(rig: Rig, tmp_path: Path) -> None:
+    study = write_recovering_study(tmp_path, TRIALS)
+    study.write_text(study.read_text().replace("[search]", '[search]\nsampler = "random"\nrefine = false'))
+    local, far = conducted(study, "local"), conducted(study, "far", "--ray", rig.address)
+    assert set(local) & set(far) == {digest for digest, trial in local.items() if len(trial.configuration.trainings) < 2} & set(far)
+    trained = {path.name: path / "weights.npz" for path in (tmp_path / "cache of far" / "recoveries").iterdir() if len(path.name) == 64}
+    here = tmp_path / "cache of local" / "recoveries"
+    both = [name for name in trained if (here / name).is_dir()]
+    assert len(both) >= 2
+    assert all(trained[name].read_bytes() == (here / name / "weights.npz").read_bytes() for name in both)
+    assert not any((tmp_path / "cache of far" / "recoveries").glob("*.run*"))  # nothing was trained on the driving machine
+    for digest in set(local) & set(far):
+        ours, theirs = local[digest].outcome, far[digest].outcome
+        assert ours is not None
+        assert theirs is not None
+        assert ours.measurement_of["quality"] == theirs.measurement_of["quality"]

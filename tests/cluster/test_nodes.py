@@ -3,8 +3,10 @@
 import pytest
 
 from paredown.cluster import nodes
+from paredown.cluster.dispatch import Dispatch
 from paredown.cluster.facts import INT8, Facts
-from paredown.cluster.nodes import ANYWHERE, Node, Vigil, on_target
+from paredown.cluster.nodes import ANYWHERE, Node, Vigil, on_target, training_place
+from paredown.cluster.trainer import RayTrainer
 from paredown.errors import BadInput
 
 WORKSTATION = Node("a", "workstation", (("CPU", 4.0),))
@@ -56,3 +58,26 @@ def test_nodes_that_differ_are_refused_by_name() -> None:
     other.check(one, decoding=False)
     with pytest.raises(BadInput, match="start one of them with --num-cpus=0"):
         other.check(one, decoding=True)
+
+
+def test_training_takes_the_threads_that_there_are_and_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "living_nodes", lambda: (WORKSTATION, LAPTOP))
+    assert training_place(2).options == {"num_cpus": 2.0, "num_gpus": 0.0, "resources": {}, "max_retries": 0}
+    assert training_place(16).cpus == 4.0
+    server = Node("c", "server", (("CPU", 8.0), ("GPU", 2.0)))
+    monkeypatch.setattr(nodes, "living_nodes", lambda: (WORKSTATION, server))
+    place = training_place(16)
+    assert (place.nodes(), place.cpus, place.gpus) == ((server,), 8.0, 1.0)
+    monkeypatch.setattr(nodes, "living_nodes", lambda: (LAPTOP,))
+    with pytest.raises(BadInput, match="no node with CPU; start one"):
+        training_place(1)
+
+
+def test_as_many_train_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Node("c", "server", (("CPU", 9.0), ("GPU", 1.0)))
+    monkeypatch.setattr(nodes, "living_nodes", lambda: (WORKSTATION, LAPTOP))
+    with RayTrainer(Dispatch(Facts("here", ()), lambda line: None), 2) as trainer:
+        assert trainer.lanes() == 2
+    monkeypatch.setattr(nodes, "living_nodes", lambda: (WORKSTATION, server))
+    with RayTrainer(Dispatch(Facts("here", ()), lambda line: None), 2) as trainer:
+        assert trainer.lanes() == 1

@@ -6,6 +6,7 @@ from paredown.cluster.decoder import RayDecoder
 from paredown.cluster.dispatch import Dispatch, Job
 from paredown.cluster.nodes import ANYWHERE, on_target
 from paredown.cluster.stopwatch import RayStopwatch
+from paredown.cluster.trainer import RayTrainer
 from paredown.errors import BadInput
 from paredown.profilers.fingerprint import Fingerprint, read_fingerprint
 from paredown.trials.timing import Device
@@ -27,6 +28,10 @@ class Cluster:
     def stopwatch(self, threads: int | None = None, target: "Target" = "cpu") -> RayStopwatch:
         """Raises BadInput, with how to start one, where no node carries the target."""
         return RayStopwatch(self.dispatch, threads or self._threads, target)
+
+    def trainer(self, threads: int) -> RayTrainer:
+        """Trains with so many threads a task. Raises BadInput where no node has a core."""
+        return RayTrainer(self.dispatch, threads)
 
     def lanes(self) -> int:
         """How many trials may run at once: one for each core that decodes, as many as there are now."""

@@ -84,6 +84,17 @@ class Place:
 ANYWHERE = Place("CPU", "start one: ray start --address=HOST:PORT", cpus=1.0)
 
 
+def training_place(threads: int) -> Place:
+    """Where a configuration is trained with so many threads of torch, or as many as the largest node has cores.
+
+    Where nodes have GPUs, it is one of these. Raises BadInput where no node has a core.
+    """
+    gpus = any(node.has("GPU") >= 1 for node in living_nodes())
+    place = replace(ANYWHERE, resource="GPU", gpus=1.0) if gpus else ANYWHERE
+    largest = max(int(node.has("CPU")) for node in place.check())
+    return replace(place, cpus=float(max(1, min(threads, largest))))
+
+
 def on_target(name: str) -> Place:
     """The node that carries the target; a task takes all of it, so that there is one at a time.
 

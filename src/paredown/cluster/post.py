@@ -23,6 +23,7 @@ class Post:
         self._parcels: dict[_Seen, Parcel] = {}
         self._files: dict[str, Any] = {}
         self._folders: OrderedDict[str, Any] = OrderedDict()
+        self._kept: set[str] = set()
         self.puts = 0
 
     def send(self, path: Path) -> tuple[Parcel, Any]:
@@ -43,6 +44,12 @@ class Post:
             self._keep(parcel, found)
             return parcel, found
 
+    def keep(self, path: Path) -> None:
+        """The bytes of a folder stay in the store until the cluster is closed, however many others are sent."""
+        self.send(path)
+        with self._lock:
+            self._kept.add(self._parcels[_look(path)].digest)
+
     def forget(self) -> None:
         """Everything is put again when it is next sent: for objects that were lost."""
         with self._lock:
@@ -58,8 +65,9 @@ class Post:
             return
         self._folders[parcel.digest] = reference
         self._folders.move_to_end(parcel.digest)
-        while len(self._folders) > KEPT_FOLDERS:
-            self._folders.popitem(last=False)
+        loose = [digest for digest in self._folders if digest not in self._kept]
+        for digest in loose[: max(0, len(loose) - KEPT_FOLDERS)]:
+            del self._folders[digest]
 
 
 def _look(path: Path) -> _Seen:

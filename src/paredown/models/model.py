@@ -58,6 +58,14 @@ class Model:
         """Whether its hidden units stand in the order of importance, trained to work at every width: its folder says so."""
         return (self.path / SUPERNET).is_file()
 
+    @property
+    def files(self) -> dict[str, Path]:
+        """What loading it reads, by the names under which another folder is loaded alike."""
+        weights = locate_weights(self.path)
+        found = {CONFIG: self.path / CONFIG, weights.name: weights}
+        found |= {} if self.bpe_model is None else {"bpe.model": self.bpe_model}
+        return found | ({SUPERNET: self.path / SUPERNET} if self.is_supernet else {})
+
     @cached_property
     def inference_parameters(self) -> int:
         """Parameters of encoder, decoder and the CTC over the output text."""

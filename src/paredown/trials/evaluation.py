@@ -198,6 +198,7 @@ class Evaluator:
     def built(self, configuration: Configuration) -> Iterator[Path]:
         """Its bundle, thrown away afterwards unless it is the reference's."""
         reference = self.reference
+        self.workshop.train(configuration)
         with self._building:
             bundle = self.workshop.build(configuration)
         try:

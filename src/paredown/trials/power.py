@@ -11,6 +11,7 @@ from paredown.search.spec import Target as TargetName
 from paredown.trials.decoding import Decoder
 from paredown.trials.evaluation import Target
 from paredown.trials.metering import EnergyRequest
+from paredown.trials.recoveries import Elsewhere
 from paredown.trials.teller import Teller
 from paredown.trials.timing import Stopwatch
 
@@ -21,7 +22,7 @@ class Power:
 
     The cluster's decoder and stopwatch do what those of this machine do, whose types stand for both.
     `instructions`: instruction sets of the processors that decode, which decide how int8 products are computed. `lanes`: how many trials
-    there may be at once. `here`: whether all of it is this machine.
+    there may be at once. `here`: whether all of it is this machine. `elsewhere`: other machines that train, where a study trains.
     """
 
     decoder: Decoder
@@ -31,6 +32,7 @@ class Power:
     lanes: Callable[[], int]
     others: tuple[Target, ...] = ()
     here: bool = True
+    elsewhere: Elsewhere | None = None
 
     @property
     def decoding(self) -> Fingerprint:
@@ -77,4 +79,10 @@ def _cluster(spec: StudySpec, address: str, held: ExitStack, tell: Teller | None
 
     others = [Target(name, stopwatch(name), cluster.fingerprint(threads, name)) for name in _further(spec)]
     decoder, machine = cast(Decoder, cluster.decoder()), cluster.fingerprint(threads)
-    return Power(decoder, stopwatch("cpu"), machine, cluster.instructions, cluster.lanes, tuple(others), here=False)
+    trainer, lanes = None, cluster.lanes
+    if spec.recovery is not None:
+        import torch
+
+        trainer = held.enter_context(cluster.trainer(torch.get_num_threads()))
+        lanes = trainer.lanes
+    return Power(decoder, stopwatch("cpu"), machine, cluster.instructions, lanes, tuple(others), here=False, elsewhere=trainer)

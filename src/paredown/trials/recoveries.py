@@ -9,9 +9,10 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from paredown.errors import BadInput
 from paredown.space.configuration import Configuration
@@ -27,12 +28,39 @@ if TYPE_CHECKING:
 _RUN = "run"
 
 
+@dataclass(frozen=True, eq=False)
+class Work:
+    """A configuration to train: whose weights, the uncompressed model that it learns from, on what; `starts`: folders of recoveries to go
+    on from, by digest.
+    """
+
+    model: "Model"
+    teacher: "Model"
+    configuration: Configuration
+    data: "TrainingData"
+    starts: Mapping[str, Path] = field(default_factory=dict)
+
+
+class Elsewhere(Protocol):
+    """Other machines that train: see `paredown.cluster.trainer`."""
+
+    def train(self, work: Work, wanted: Sequence[str]) -> None:
+        """Brings the recoveries `wanted`, by digest, into this machine's cache."""
+
+    def hear(self, work: Work, stage: Training) -> None:
+        """Has whoever trains hear what a stage learns from the teacher."""
+
+
 @dataclass(frozen=True)
 class Recovery:
-    """Where trained weights come from: the data of training stages, None where there is none, and who is told of progress."""
+    """Where trained weights come from: the data of training stages, None where there is none, and who is told of progress.
+
+    `elsewhere`: who trains instead of this machine, None where nobody does.
+    """
 
     data: "TrainingData | None"
     tell: "Teller"
+    elsewhere: Elsewhere | None = None
 
 
 def recovery_key(model_digest: str, configuration: Configuration) -> str:
@@ -60,32 +88,63 @@ def recover(model: "Model", configuration: Configuration, recovery: Recovery | N
     places = [place for place, stage in enumerate(configuration.schedule) if isinstance(stage, Training)]
     digests = {place: recovery_digest(model.digest, configuration, place, teacher.digest) for place in places}
     todo: list[int] = []
-    start = None
+    start, source = None, configuration.inherited
     for place in reversed(places):
-        start = _load(_cache() / digests[place])
+        start = _load(recovery_folder(digests[place]))
         if start is not None:
+            source = digests[place]
             break
         todo.insert(0, place)
-    if start is None and configuration.inherited is not None:
-        start = find_recovery(configuration.inherited)
-    for place in todo:
-        start = _stage(_Work(model, teacher, configuration, place, digests[place]), start, recovery)
+    if start is None and source is not None:
+        start = find_recovery(source)
+    work = [_Stage(model, teacher, configuration, place, digests[place]) for place in todo]
+    if work and recovery is not None and recovery.elsewhere is not None:
+        return _from_elsewhere(work, source, recovery, recovery.elsewhere)
+    for each in work:
+        start = _stage(each, start, recovery)
     return start
+
+
+def _from_elsewhere(work: "Sequence[_Stage]", source: str | None, recovery: Recovery, elsewhere: Elsewhere) -> "Recovered":
+    """What stands behind the last of these stages, trained by somebody else; `source`: the recovery that the first one goes on from."""
+    data = [_checked(each.stage, recovery.data) for each in work][-1]
+    last, starts = work[-1], {} if source is None else {source: recovery_folder(source)}
+    elsewhere.train(Work(last.model, last.teacher, last.configuration, data, starts), [each.digest for each in work])
+    found = _load(recovery_folder(last.digest))
+    if found is None:
+        raise RuntimeError(f"a recovery that was trained elsewhere must be in the cache, {last.digest[:12]} is not")
+    return found
+
+
+def recovery_folder(digest: str) -> Path:
+    """Where the recovery of this digest lies, if it is there."""
+    return _cache() / digest
+
+
+def take_in(digest: str, folder: Path) -> None:
+    """Keeps a recovery that was made elsewhere, unless it is there. Raises BadInput where `folder` holds none or it cannot be kept."""
+    if _load(recovery_folder(digest)) is not None:
+        return
+    found = _load(folder)
+    if found is None:
+        raise BadInput(f"a recovery must arrive as it was made, {digest[:12]} did not")
+    _make_cache()
+    _keep(found, recovery_folder(digest))
 
 
 def find_recovery(digest: str) -> "Recovered":
     """The recovery of this digest, as one to start from. Raises BadInput, with what to do about it, if it is not at hand."""
-    found = _load(_cache() / digest)
+    found = _load(recovery_folder(digest))
     if found is None:
         raise BadInput(
             f"the recovery {digest[:12]} of this configuration is not at hand: run the study that made it again, or put its folder "
-            f"into {_cache() / digest}"
+            f"into {recovery_folder(digest)}"
         )
     return replace(found, stages=0)
 
 
 @dataclass(frozen=True, eq=False)
-class _Work:
+class _Stage:
     """A training stage that is not in the cache: the one at `place` of the schedule, whose weights have this digest."""
 
     model: "Model"
@@ -101,7 +160,7 @@ class _Work:
         return stage
 
 
-def _stage(work: _Work, start: "Recovered | None", recovery: Recovery | None) -> "Recovered":
+def _stage(work: _Stage, start: "Recovered | None", recovery: Recovery | None) -> "Recovered":
     """What stands behind one training stage."""
     from filelock import FileLock
 
@@ -109,7 +168,7 @@ def _stage(work: _Work, start: "Recovered | None", recovery: Recovery | None) ->
     from paredown.recover.execute import Surroundings, run_stage
     from paredown.trials.training_batches import batches_of
 
-    stage, target = work.stage, _cache() / work.digest
+    stage, target = work.stage, recovery_folder(work.digest)
     data = _checked(stage, None if recovery is None else recovery.data)
     assert recovery is not None
     if stage.kind in ADAPTERS:

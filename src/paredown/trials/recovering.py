@@ -10,7 +10,7 @@ from paredown.search.recovery import Recovering
 from paredown.search.spec import StudySpec
 from paredown.space.configuration import Configuration
 from paredown.space.training import ADAPTERS
-from paredown.trials.recoveries import recovery_key
+from paredown.trials.recoveries import Elsewhere, Work, recovery_key
 from paredown.trials.teller import Teller
 
 if TYPE_CHECKING:
@@ -61,14 +61,22 @@ def make_recovering(spec: StudySpec, data: TrainingData | None, model: "Model", 
     return Recovering(spec.recovery, data.digest, data.other_digest, model.inventory(), reference, key)
 
 
-def hear_teacher(recovering: Recovering | None, data: TrainingData | None, model: "Model", tell: Teller) -> None:
+def hear_teacher(
+    recovering: Recovering | None, data: TrainingData | None, model: "Model", tell: Teller, elsewhere: Elsewhere | None = None
+) -> None:
     """What the uncompressed model says of the training data, where candidates learn from it: found before the first trial and kept, so
-    that no trial takes longer than its training. Raises BadInput where the data cannot be used.
+    that no trial takes longer than its training. `elsewhere`: who trains instead of this machine. Raises BadInput where the data cannot
+    be used.
     """
     if recovering is None or data is None:
         return
     stage = recovering.stage(0)
-    if stage.teacher > 0 or stage.needs_hypotheses:
+    if not (stage.teacher > 0 or stage.needs_hypotheses):
+        return
+    if elsewhere is not None:
+        tell.line("the nodes hear the teacher, the uncompressed model")
+        elsewhere.hear(Work(model, model, recovering.reference, data), stage)
+    else:
         from paredown.trials.training_batches import batches_of  # torch
 
         batches_of(model, recovering.reference.input, stage, data, tell)

@@ -98,13 +98,13 @@ def conduct(spec: StudySpec, folder: Path, watch: Watch, tell: Teller, warm: Seq
         refuse_conflict(folder, identity)
         left_out = ", ".join(model.dropped) or "nothing"
         tell.line(f"{spec.model.path}: {model.inference_parameters / 1e6:.1f}M parameters for inference; left out: {left_out}")
-        workshop = held.enter_context(Workshop(model, Recovery(data, tell)))
+        workshop = held.enter_context(Workshop(model, Recovery(data, tell, power.elsewhere)))
         for split in (search_split, analysis_split):
             check_split(split, workshop, inputs_of(spec.space))
         findings = find(spec.space, model, analysis_split, workshop, power.decoder, tell)
         if spec.space.is_calibrated:
             calibrate_workshop(workshop, findings.supernet, analysis_split, power.decoder, tell)
-        hear_teacher(recovering, data, model, tell)
+        hear_teacher(recovering, data, model, tell, power.elsewhere)
         space = make_space(spec.space, model, findings, workshop.count_survivors, spec.target.kernel)
         evaluation = make_evaluation(spec, workshop, power, search_split, analysis_split, energy, known_costs(folder, reference), tell)
         check_budgets(spec, space, workshop, evaluation.full, evaluation.foreseen)

@@ -74,6 +74,13 @@ class Workshop:
             write_bundle(model, compress_model(model, configuration, memo, self._calibration(model), recovered), folder)
         return folder
 
+    def train(self, configuration: Configuration) -> None:
+        """Has other machines train what a schedule trains, if they do; several threads may wait for that at once. Raises as `build`."""
+        from paredown.trials.recoveries import recover
+
+        if self.recovery is not None and self.recovery.elsewhere is not None and configuration.trainings:
+            recover(self.weights_of(configuration), configuration, self.recovery, self.model)
+
     def foretell(self, configuration: Configuration) -> "BundleForecast":
         """The bundle's bytes, file by file, without building it: exactly, unless training moves what pruning takes from a layer.
 
