@@ -15,6 +15,7 @@ from paredown.search.budget import violations
 from paredown.search.by_loss import LossLine, ended_by_loss
 from paredown.search.filling import fill
 from paredown.search.front import non_dominated
+from paredown.search.guess import Kept
 from paredown.search.hypervolume import reference_point, scaled
 from paredown.search.objective import read_values
 from paredown.search.outcome import Outcome
@@ -24,15 +25,16 @@ from paredown.search.refinement import refine
 from paredown.search.sampler import SamplerName
 from paredown.search.seeding import sampler_seed, trial_rng
 from paredown.search.study import Study
-from paredown.search.surrogate import Hyperparameters, Seen, Surrogate, place_of
+from paredown.search.surrogate import Seen, Surrogate, place_of
 from paredown.search.trial import Candidate, Trial
 from paredown.search.unseen import Asks, Digests, find_unseen
+from paredown.search.warm_start import gentlest
 from paredown.space.configuration import Configuration
 
 Foretell = Callable[[Configuration], Mapping[str, float]]  # measures that are known, or predicted, without an evaluation
 ASIDE_FROM, ASIDE_EVERY = 16, 3  # trials: before, every one of them is worth more than a comparison
 REFINE_EVERY = 4  # proposals: three of the sampler, then a neighbour of the front
-REFINE_FROM = 12  # trials with figures: before, there is no front worth a closer look
+REFINE_FROM = 20  # trials with figures: before, there is no front worth a closer look
 _BEYOND_BUDGET = 6  # proposals in a row that a budget refuses, before the least bad of them is taken all the same
 
 
@@ -59,7 +61,7 @@ class Chooser:
     _digests: Digests = field(default_factory=dict)
     _line: LossLine | None = None
     _trials: Sequence[Trial] = ()
-    _hyperparameters: Hyperparameters = field(default_factory=dict)
+    _hyperparameters: Kept = field(default_factory=Kept)
 
     def next(self, trials: Sequence[Trial], pending: Sequence[Candidate], left_s: float) -> Candidate | None:
         """A candidate whose configuration was not tried and is not being evaluated; None when the space is exhausted.
@@ -168,6 +170,7 @@ class Chooser:
             [place_of(knobs, dict(one)) for one in waiting],
             sampler_seed(self._seed, index),
             self._hyperparameters,
+            place_of(knobs, gentlest(self.study.space)),
         )
 
     def _corner(self, trials: Sequence[Trial]) -> tuple[float, ...] | None:

@@ -1,11 +1,11 @@
 """The first points of a study, a handful: what who knows the field would try first, and enough that a sampler can tell the axes apart.
 
-Around one centre (everything gentle, four bits, the narrowest beam: where quality is nearly whole and costs are low) bits and beam vary
-together, then each other axis takes one step by itself. Every point is solver-optimal at its average.
+Around one centre (four bits, a few zeros, the narrowest beam, all else gentle: where quality is nearly whole and costs are low) bits,
+zeros, beam and structure (blocks, heads, widths, ranks) vary together, as they do along a front: fewer bits with more zeros and with less
+structure, more bits with a wider beam. Then axes take a step by themselves. Every point is solver-optimal at its average.
 """
 
-from collections.abc import Mapping
-from itertools import groupby
+from collections.abc import Iterable, Mapping
 
 from paredown.search.trial import Candidate
 from paredown.search.warm_start import gentlest
@@ -13,48 +13,59 @@ from paredown.space.axes.base import SearchSpace
 from paredown.space.knobs import ChoiceKnob, FloatKnob, Knob
 
 LABEL = "opening"
-_BITS = (4.0, 5.0, 3.0)
-_MIDDLE_BEAM = 3.0
+_BITS, _FEWER, _MORE, _MOST = 4.0, 3.0, 4.5, 5.0  # on average
+_WIDE, _WIDER = 2.0, 4.0  # hypotheses
+_FEW, _MANY = 0.2, 0.4  # zeros
+_STRUCTURE = ("layers", "heads", "width", "rank")  # axes that take whole parts of the network away
 
 
 def open_with(space: SearchSpace) -> tuple[Candidate, ...]:
     """Different candidates with knob values, those first that are expected to be worth most."""
-    knobs = {knob.name: knob for knob in space.knobs}
-    gentle, low = gentlest(space), space.lowest()
-    centre = gentle | _bits(knobs, _BITS[0]) | {name: float(low[name]) for name in knobs if name == "decode.beam_size"}
-    wide = _beam(knobs)
-    points = [centre, *(centre | _bits(knobs, bits) | wide for bits in _BITS[1:])]
-    for _, group in groupby((name for name in knobs if name.partition(".")[0] not in ("bits", "decode")), key=_kind):
-        names = list(group)
-        points.append(centre | {name: _step(knobs[name], gentle[name], float(low[name])) for name in names})
     found: dict[str, Candidate] = {}
-    for point in points:
+    for point in _points({knob.name: knob for knob in space.knobs}, gentlest(space), space.lowest()):
         sound = space.checked(point)
         candidate = Candidate(LABEL, space.resolve(sound), tuple(sound.items()))
         found.setdefault(candidate.digest, candidate)
     return tuple(found.values())
 
 
+def _points(knobs: Mapping[str, Knob], gentle: Mapping[str, float], harsh: Mapping[str, float]) -> list[dict[str, float]]:
+    """Values of all knobs, some of them perhaps twice."""
+
+    def at(name: str, value: float) -> dict[str, float]:
+        return {knob.name: min(max(value, knob.low), knob.high) for knob in knobs.values() if _kind(knob.name) == name}
+
+    def stepped(names: Iterable[str], steps: int = 1) -> dict[str, float]:
+        return {name: _step(knobs[name], gentle[name], float(harsh[name]), steps) for name in names}
+
+    structure = [name for name in knobs if name.partition(".")[0] in _STRUCTURE]
+    others = [name for name in knobs if name.partition(".")[0] not in ("bits", "decode", "sparsity", *_STRUCTURE)]
+    bare = {**gentle, **at("bits.average", _BITS), **at("decode.beam_size", 1.0)}
+    centre, fewer, many = bare | at("sparsity", _FEW), at("bits.average", _FEWER), at("sparsity", _MANY)
+    return [
+        centre,
+        centre | at("bits.average", _MORE) | at("decode.beam_size", _WIDER),
+        centre | fewer | many | stepped(structure),
+        centre | fewer | many | at("decode.beam_size", _WIDER),
+        centre | stepped(structure, 2),
+        centre | at("decode.beam_size", _WIDE),
+        {**gentle, **at("bits.average", _MOST)},
+        *(bare | stepped([name]) for name in structure),
+        centre | fewer,
+        *(centre | stepped([name]) for name in others),
+    ]
+
+
 def _kind(name: str) -> str:
-    """What takes its step together: all shares of sparsity; every other knob by itself."""
+    """All shares of sparsity are turned together, every other knob by itself."""
     return "sparsity" if name.startswith("sparsity.") else name
 
 
-def _bits(knobs: Mapping[str, Knob], average: float) -> dict[str, float]:
-    knob = knobs.get("bits.average")
-    return {} if knob is None else {knob.name: min(max(average, knob.low), knob.high)}
-
-
-def _beam(knobs: Mapping[str, Knob]) -> dict[str, float]:
-    knob = knobs.get("decode.beam_size")
-    return {} if knob is None else {knob.name: min(max(_MIDDLE_BEAM, knob.low), knob.high)}
-
-
-def _step(knob: Knob, gentle: float, harsh: float) -> float:
-    """One step from the gentlest value: the next choice or whole number, or two fifths of the way."""
+def _step(knob: Knob, gentle: float, harsh: float, steps: int) -> float:
+    """So many steps from the gentlest value, not beyond the harshest: choices or whole numbers, or two fifths of the way each."""
     if isinstance(knob, ChoiceKnob):
         ordered = sorted(map(float, knob.choices), reverse=harsh < gentle)
-        return ordered[min(1, len(ordered) - 1)] if gentle == ordered[0] else harsh
+        return ordered[min(steps, len(ordered) - 1)] if gentle == ordered[0] else harsh
     if isinstance(knob, FloatKnob):
-        return gentle + 0.4 * (harsh - gentle)
-    return gentle + (0.0 if harsh == gentle else 1.0 if harsh > gentle else -1.0)
+        return gentle + 0.4 * steps * (harsh - gentle)
+    return gentle + max(-steps, min(steps, harsh - gentle))

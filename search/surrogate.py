@@ -9,26 +9,24 @@ expectation over the guessed ones is a sum over a few quantiles; candidates come
 the front, as in local search by Bayesian optimization.
 """
 
-import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, qmc
 
 from paredown.search.front import non_dominated
+from paredown.search.guess import LEAST, Guess, Kept
 from paredown.search.hypervolume import hypervolume
 from paredown.search.objective import Objective
 from paredown.space.knobs import IntKnob, Knob
 
 Real = NDArray[np.float64]
-Hyperparameters = dict[str, tuple[int, Any]]
 Foretell = Callable[[Mapping[str, float]], Mapping[str, float]]  # knob values -> costs that are known before an evaluation, by objective
 
-STARTUP = 6  # observations before the first guess: fewer cannot tell seven knobs apart
+STARTUP = LEAST  # observations before the first guess: fewer cannot tell seven knobs apart
 POOL = 1024  # Sobol points, and half as many around the front
 SHORT_LIST = 6  # candidates whose costs are foretold, which takes some 0.05 s each; the best of them is asked for first
 _QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -49,29 +47,6 @@ class Seen:
     noise: float = 0.0
 
 
-class Guess:
-    """A Gaussian process over knobs for one objective: a linear trend and what departs from it."""
-
-    def __init__(self, x: Real, y: Real, noise: Real, kept: Hyperparameters, name: str) -> None:
-        """`kept`: hyperparameters by name, with how many of the first observations they were fitted to.
-
-        Fitted anew when there are a quarter more. To how many follows from their number alone, so that a study that was resumed
-        guesses as one that ran through.
-        """
-        self._mean, self._scale = float(y.mean()), float(y.std()) or 1.0
-        count = _fitting_size(len(x))
-        if kept.get(name, (0, None))[0] != count:
-            kept[name] = (count, _fitted(_kernel(x.shape[1]), x[:count], y[:count], noise[:count], "fmin_l_bfgs_b").kernel_.theta)
-        self._process = _fitted(_kernel(x.shape[1]).clone_with_theta(kept[name][1]), x, y, noise, None)
-        self._white = float(self._process.kernel_.k2.noise_level)
-
-    def __call__(self, x: Real) -> tuple[Real, Real]:
-        """Mean and standard deviation [points] of the objective itself, without the noise of measuring it."""
-        mean, spread = self._process.predict(x, return_std=True)
-        spread = np.sqrt(np.maximum(spread**2 - self._white, 1e-12))
-        return self._mean + self._scale * mean, self._scale * spread
-
-
 class Surrogate:
     """Proposes points for one trial by what was seen so far (see `paredown.search.unseen.Asks`)."""
 
@@ -84,17 +59,18 @@ class Surrogate:
         foretell: Foretell,
         waiting: Sequence[tuple[float, ...]],
         seed: int,
-        kept: Hyperparameters,
+        kept: Kept,
+        gentlest: Sequence[float],
     ) -> None:
         """`reference`: the corner that hypervolume is counted from [objectives], in the terms of `Seen.values`; None while it is unknown.
 
         `foretell` gives the costs of knob values that are known without an evaluation, as logarithms by objective. `waiting`: points that
-        are being evaluated now. `kept`: hyperparameters, from trial to trial.
+        are being evaluated now. `kept`: hyperparameters, from trial to trial. `gentlest`: where the axes do nothing to a model, a place.
         """
         self._knobs, self._names = tuple(knobs), [objective.name for objective in objectives]
         self._seen, self._waiting = _informative(seen), np.array(waiting, dtype=np.float64).reshape(len(waiting), len(knobs))
         self._reference = None if reference is None else np.array(reference, dtype=np.float64)
-        self._foretell, self._kept = foretell, kept
+        self._foretell, self._kept, self._gentlest = foretell, kept, tuple(gentlest)
         self._rng = np.random.default_rng(seed)
         self._ranked = self._rank()
 
@@ -117,8 +93,9 @@ class Surrogate:
         y = np.array([each.values for each in self._seen])
         noise = np.array([each.noise for each in self._seen])
         feasible = np.array([each.violation <= 0 for each in self._seen])
+        exact = np.zeros(len(x))
         guesses = [
-            Guess(x, y[:, place], noise if place == 0 else np.zeros(len(x)), self._kept, name) for place, name in enumerate(self._names)
+            Guess(x, y[:, place], exact if place else noise, self._gentlest, self._kept, name) for place, name in enumerate(self._names)
         ]
         front = y[feasible]
         if len(self._waiting):  # taken for what they are expected to be, so that nobody asks for their like
@@ -130,9 +107,9 @@ class Surrogate:
         mean, spread = np.stack(means, axis=1), np.stack(spreads, axis=1)
         order = _ranking(_gains(front, reference, mean, spread) * allowed(pool), mean, reference)
         first, rest = order[:SHORT_LIST], order[SHORT_LIST : 8 * SHORT_LIST]
-        exact = self._exactly(pool[first], mean[first], spread[first])
-        gains = _gains(front, reference, *exact) * allowed(pool[first])
-        return np.concatenate([pool[first][_ranking(gains, exact[0], reference)], pool[rest]])
+        known = self._exactly(pool[first], mean[first], spread[first])
+        gains = _gains(front, reference, *known) * allowed(pool[first])
+        return np.concatenate([pool[first][_ranking(gains, known[0], reference)], pool[rest]])
 
     def _exactly(self, pool: Real, mean: Real, spread: Real) -> tuple[Real, Real]:
         """Means and spreads with the costs that are known."""
@@ -148,7 +125,7 @@ class Surrogate:
         missed = np.array([each.violation for each in self._seen])
         if not (missed > 0).any() or np.ptp(missed) == 0:
             return lambda pool: np.ones(len(pool))
-        guess = Guess(x, missed, np.zeros(len(x)), self._kept, "budgets")
+        guess = Guess(x, missed, np.zeros(len(x)), self._gentlest, self._kept, "budgets")
 
         def chance(pool: Real) -> Real:
             mean, spread = guess(pool)
@@ -176,35 +153,6 @@ class Surrogate:
 
     def _values(self, x: Real) -> dict[str, float]:
         return {knob.name: _at(knob, float(share)) for knob, share in zip(self._knobs, x, strict=True)}
-
-
-def _kernel(knobs: int) -> Any:
-    from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
-
-    lengths: Any = np.ones(knobs)  # scikit-learn bears an array, its inferred types do not
-    shape = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(lengths, (0.1, 20.0), nu=2.5)
-    return shape + DotProduct(1.0, (1e-2, 1e1)) + WhiteKernel(1e-2, (1e-5, 1.0))
-
-
-def _fitted(kernel: Any, x: Real, y: Real, noise: Real, optimizer: str | None) -> Any:
-    """A process that knows these observations, in units of their spread; without an optimizer with the kernel as it is."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.gaussian_process import GaussianProcessRegressor
-
-    scale = float(y.std()) or 1.0
-    settings: dict[str, Any] = {"alpha": 1e-8 + noise / scale**2, "optimizer": optimizer}
-    process = GaussianProcessRegressor(kernel, **settings)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return process.fit(x, (y - float(y.mean())) / scale)
-
-
-def _fitting_size(count: int) -> int:
-    """The largest of 6, 8, 10, 13, 17, … that is at most `count`: each a quarter more than the one before."""
-    size = min(STARTUP, count)
-    while (larger := math.ceil(1.25 * size)) <= count:
-        size = larger
-    return size
 
 
 def _gains(front: Real, reference: Real, mean: Real, spread: Real) -> Real:

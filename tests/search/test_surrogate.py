@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import qmc
 
+from paredown.search.guess import Guess, Kept
 from paredown.search.hypervolume import hypervolume
 from paredown.search.objective import Objective
-from paredown.search.surrogate import STARTUP, Guess, Hyperparameters, Seen, Surrogate, _informative, place_of
+from paredown.search.surrogate import STARTUP, Seen, Surrogate, _informative, place_of
 from paredown.space.knobs import ChoiceKnob, FloatKnob, IntKnob, Knob
 
 KNOBS: tuple[Knob, ...] = (
@@ -21,6 +22,7 @@ KNOBS: tuple[Knob, ...] = (
     IntKnob("beam", 1, 1),
 )
 OBJECTIVES = (Objective("quality", "maximize", "chrF"), Objective("size_bytes", "minimize", "bytes", "log"))
+GENTLEST = {"bits": 8.0, "share": 0.0, "blocks": 6, "hop": 160, "beam": 1}
 REFERENCE = (10.0, math.log(1.1))  # quality 10 points below, size a tenth above the uncompressed one
 
 
@@ -66,11 +68,12 @@ def surrogate(
     reference: Sequence[float] | None = REFERENCE,
     waiting: Sequence[tuple[float, ...]] = (),
     seed: int = 0,
-    kept: Hyperparameters | None = None,
+    kept: Kept | None = None,
     foretell: object = costs,
 ) -> Surrogate:
-    hyperparameters: Hyperparameters = {} if kept is None else kept
-    return Surrogate(knobs, OBJECTIVES, seen, reference, foretell, waiting, seed, hyperparameters)  # type: ignore[arg-type]
+    """`foretell` may know nothing. The gentlest values are those of `KNOBS` that lose least."""
+    gentlest = place_of(KNOBS, GENTLEST) if len(knobs) == len(KNOBS) else (1.0,)
+    return Surrogate(knobs, OBJECTIVES, seen, reference, foretell, waiting, seed, Kept() if kept is None else kept, gentlest)  # type: ignore[arg-type]
 
 
 def volume(seen: Sequence[Seen]) -> float:
@@ -83,7 +86,7 @@ def test_its_front_covers_more_than_random_with_as_many_trials() -> None:
     for seed in range(3):
         random = drawn(24, seed)
         seen: list[Seen] = random[:8]
-        kept: Hyperparameters = {}
+        kept = Kept()
         for index in range(16):
             seen.append(seen_at(surrogate(seen, seed=100 * seed + index, kept=kept).ask()))
         ratios.append(volume(seen) / volume(random))
@@ -113,12 +116,12 @@ def test_equal_arguments_give_equal_proposals_and_another_seed_others() -> None:
 
 def test_hyperparameters_are_only_remembered() -> None:
     """Kept from trial to trial or fitted afresh, by a process that goes on: the same proposal."""
-    kept: Hyperparameters = {}
+    kept = Kept()
     seen = drawn(21)
     for count in range(STARTUP, 21):
         surrogate(seen[:count], kept=kept).ask()
     assert surrogate(seen, kept=kept).ask() == surrogate(seen).ask()
-    assert {count for count, _ in kept.values()} == {17}  # 6, 8, 10, 13, 17, then 22
+    assert {count for count, _ in kept.found.values()} == {17}  # 6, 8, 10, 13, 17, then 22
 
 
 def test_a_corner_at_a_budget_keeps_it_within() -> None:
@@ -163,7 +166,8 @@ def test_a_noisy_observation_is_believed_less() -> None:
     x = np.linspace(0, 1, 12)[:, None]
     y = 2.0 * x[:, 0]
     y[6] += 10.0
-    certain, doubted = (Guess(x, y, np.where(np.arange(12) == 6, noise, 0.0), {}, "quality")(x[6:7])[0][0] for noise in (0.0, 100.0))
+    variances = [np.where(np.arange(12) == 6, noise, 0.0) for noise in (0.0, 100.0)]
+    certain, doubted = (Guess(x, y, variance, (0.0,), Kept(), "quality")(x[6:7])[0][0] for variance in variances)
     assert abs(doubted - 2.0 * x[6, 0]) < abs(certain - 2.0 * x[6, 0])
     noisy = [Seen(one.x, one.values, 0.0, 4.0 if place % 2 else 0.0) for place, one in enumerate(drawn(16))]
     assert all(knob.checked(value) == value for knob, value in zip(KNOBS, surrogate(noisy).ask().values(), strict=True))

@@ -1,0 +1,112 @@
+"""What a sampler guesses of points that it has not seen: a Gaussian process made for compression, where damage adds up.
+
+Each axis does its own damage, little at first and more and more of it: powers of a knob's harshness (its distance from the gentlest value
+as a share of its range), with a Gaussian prior on their weights, tell what a few trials that vary one knob each say of all combinations.
+A Matérn process over the knobs takes what departs from that: interactions, steps. Ten observations of seven knobs cannot tell length
+scales apart, so there is one, and the few hyperparameters are the likeliest of a small grid, in units of the spread of what was seen.
+
+Source: Gaussian processes with explicit basis functions (Rasmussen and Williams 2006, section 2.7).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.spatial.distance import cdist
+
+Real = NDArray[np.float64]
+
+POWERS = (1, 2, 6)
+_TREND = (0.5, 1.0, 2.0, 4.0)  # prior spread of what one axis does at its harshest
+_REST = (0.03, 0.06, 0.12, 0.25, 0.5)  # of what departs from the sum
+_LENGTH = (0.4, 0.8, 1.6)  # of that, in ranges of the knobs
+_WHITE = (0.01, 0.03, 0.08)  # of what no knob explains: a solver's allocation jumps
+LEAST = 6  # observations that hyperparameters are chosen by
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Hyperparameters, in units of the spread of what was seen; see the module."""
+
+    trend: float = 1.0
+    rest: float = 0.12
+    length: float = 0.8
+    white: float = 0.03
+
+
+@dataclass
+class Kept:
+    """Scales by what is guessed, with how many of the first observations they were chosen by: see `Guess`."""
+
+    found: dict[str, tuple[int, Scales]] = field(default_factory=dict)
+
+
+class Guess:
+    """A process over knobs for one quantity.
+
+    `x`: places seen [points, knobs] in [0, 1]; `y`: what was seen there [points]; `noise`: its variance, of each; `gentlest`: place [knobs]
+    where an axis does nothing.
+    """
+
+    def __init__(self, x: Real, y: Real, noise: Real, gentlest: Sequence[float], kept: Kept, name: str) -> None:
+        """`kept`: scales by name; chosen anew when there are a quarter more observations. To how many follows from their number alone, so
+        that a study that was resumed guesses as one that ran through.
+        """
+        self._x, self._gentlest = x, np.array(gentlest, dtype=np.float64)
+        self._mean, self._unit = float(y.mean()), float(y.std()) or 1.0
+        target, variance = (y - self._mean) / self._unit, noise / self._unit**2
+        count = fitting_size(len(x))
+        if kept.found.get(name, (0, None))[0] != count:
+            kept.found[name] = (count, self._likeliest(target[:count], variance[:count]))
+        self._scales = kept.found[name][1]
+        covariance = self._covariance(x, x, self._scales)
+        self._factor = cho_factor(covariance + np.diag(variance + self._scales.white**2), lower=True)
+        self._weights: Real = cho_solve(self._factor, target)
+
+    def __call__(self, x: Real) -> tuple[Real, Real]:
+        """Mean and standard deviation [points] of the quantity itself, without the noise of measuring it."""
+        across = self._covariance(x, self._x, self._scales)
+        half = solve_triangular(self._factor[0], across.T, lower=True)
+        left = self._variances(x, self._scales) - (half**2).sum(axis=0)
+        return self._mean + self._unit * across @ self._weights, self._unit * np.sqrt(np.maximum(left, 1e-12))
+
+    def _likeliest(self, y: Real, noise: Real) -> Scales:
+        """Of the grid, by the marginal likelihood."""
+        x, best, scales = self._x[: len(y)], -np.inf, Scales()
+        for length in _LENGTH:
+            trend, rest = self._parts(x, x, length)
+            for over, beside, white in product(_TREND, _REST, _WHITE):
+                covariance = 1.0 + over**2 * trend + beside**2 * rest + np.diag(noise + white**2)
+                factor = cho_factor(covariance, lower=True, check_finite=False)
+                found = -0.5 * float(y @ cho_solve(factor, y, check_finite=False)) - float(np.log(np.diag(factor[0])).sum())
+                if found > best:
+                    best, scales = found, Scales(over, beside, length, white)
+        return scales
+
+    def _covariance(self, one: Real, other: Real, scales: Scales) -> Real:
+        trend, rest = self._parts(one, other, scales.length)
+        return 1.0 + scales.trend**2 * trend + scales.rest**2 * rest
+
+    def _parts(self, one: Real, other: Real, length: float) -> tuple[Real, Real]:
+        """Of the trend and of what departs from it, each at scale 1: [points of one, points of the other]."""
+        distance = np.sqrt(5.0) * cdist(one, other) / length
+        return self._features(one) @ self._features(other).T, (1.0 + distance + distance**2 / 3.0) * np.exp(-distance)
+
+    def _variances(self, x: Real, scales: Scales) -> Real:
+        return 1.0 + scales.trend**2 * (self._features(x) ** 2).sum(axis=1) + scales.rest**2
+
+    def _features(self, x: Real) -> Real:
+        """Powers of harshness [points, knobs times powers], the prior's spread shared among the powers of a knob."""
+        harshness = np.abs(x - self._gentlest)
+        return np.hstack([harshness**power for power in POWERS]) / np.sqrt(len(POWERS))
+
+
+def fitting_size(count: int) -> int:
+    """The largest of 6, 8, 10, 13, 17, … that is at most `count`: each a quarter more than the one before."""
+    size = min(LEAST, count)
+    while (larger := -(-5 * size // 4)) <= count:
+        size = larger
+    return size
