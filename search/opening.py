@@ -45,9 +45,9 @@ def _points(knobs: Mapping[str, Knob], gentle: Mapping[str, float], harsh: Mappi
     return [
         centre,
         centre | at("bits.average", _MORE) | at("decode.beam_size", _WIDER),
-        centre | fewer | many | stepped(structure),
+        centre | fewer | many | stepped(structure[:1]),
         centre | fewer | many | at("decode.beam_size", _WIDER),
-        centre | stepped(structure, 2),
+        centre | stepped(structure[:1], 2),  # of several axes at once nothing might be left
         centre | at("decode.beam_size", _WIDE),
         {**gentle, **at("bits.average", _MOST)},
         *(bare | stepped([name]) for name in structure),
