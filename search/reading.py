@@ -19,7 +19,7 @@ from paredown.errors import BadInput
 from paredown.search.disk import refusal, writable
 from paredown.search.outcome import Outcome
 from paredown.search.trial import Candidate, State, Trial
-from paredown.space.configuration import Configuration
+from paredown.space.configuration import Configuration, digest_json
 
 IDENTITY = "identity"  # the study's user attribute that holds what its trials depend on
 LOCKED_WAIT_S = 60  # SQLite waits so long for another process, such as the dashboard, before it gives up
@@ -137,6 +137,11 @@ class StoredCandidate(Candidate):
     @cached_property
     def configuration(self) -> Configuration:
         return Configuration.from_json(self.__dict__["text"])
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the JSON as it is, which is canonical: nothing is parsed for it."""
+        return digest_json(self.__dict__["text"])
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Candidate):

@@ -259,7 +259,12 @@ class Configuration:
     @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON, in hex."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        return digest_json(self.to_json())
+
+
+def digest_json(text: str) -> str:
+    """The digest of the configuration that `to_json` wrote like this."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 _MAPPINGS = ("keep", "bits", "sparsity", "kernels", "width", "heads", "rank")

@@ -146,7 +146,7 @@ def run(trials: int) -> None:
         [
             Bar("front, a whole process", front, FRONT_S, at_least=False, unit="s"),
             Bar("resuming with all trials and digests, a whole process", resume, RESUME_S, at_least=False, unit="s"),
-            Bar("asking for the next trial, slowest but the first", max(asked[1:]), ASK_S, at_least=False, unit="s"),
+            Bar("asking for the next trial, slowest, the first after resuming among them", max(asked), ASK_S, at_least=False, unit="s"),
         ],
     )
 

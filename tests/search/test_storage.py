@@ -54,6 +54,15 @@ def test_a_stopped_trial_keeps_what_was_measured_and_why(tmp_path: Path) -> None
         assert study.trials == before
 
 
+def test_digests_are_read_without_parsing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_study(tmp_path, toy_spec()) as study:
+        fill(study)
+        expected = [candidate.configuration.digest for candidate in given()]
+    read = read_trials(tmp_path)
+    monkeypatch.setattr(Configuration, "from_json", None)
+    assert [trial.digest for trial in read] == expected
+
+
 def test_what_is_read_is_what_optuna_reads(tmp_path: Path) -> None:
     """Also while trials run beside each other and end in another order than they began."""
     with open_study(tmp_path, toy_spec()) as study:
