@@ -5,8 +5,8 @@ its latency may be predicted; what an evaluation buys is knowledge of quality. S
 nobody foretold), and the next candidate is the one whose expected gain in hypervolume is largest, at its own known costs.
 
 Source: expected hypervolume improvement (Emmerich, Giannakoglou and Naujoks 2006), here with most objectives known, so that the
-expectation over the guessed ones is a sum over a few quantiles; candidates come from a pool of scrambled Sobol points and of points around
-the front, as in local search by Bayesian optimization.
+expectation over the guessed ones is a sum over a few quantiles; candidates come from a pool of scrambled Sobol points, of points at the
+ends of ranges, and of points around the front, as in local search by Bayesian optimization.
 """
 
 import warnings
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm, qmc
 
 from paredown.search.front import non_dominated
-from paredown.search.guess import LEAST, Guess, Kept
+from paredown.search.guess import ANYTHING, LEAST, LOSS, Guess, Kept
 from paredown.search.hypervolume import hypervolume
 from paredown.search.objective import Objective
 from paredown.space.knobs import IntKnob, Knob
@@ -27,10 +27,11 @@ Real = NDArray[np.float64]
 Foretell = Callable[[Mapping[str, float]], Mapping[str, float]]  # knob values -> costs that are known before an evaluation, by objective
 
 STARTUP = LEAST  # observations before the first guess: fewer cannot tell seven knobs apart
-POOL = 1024  # Sobol points, and half as many around the front
+POOL = 1024  # Sobol points, and half as many at the ends of ranges and around the front
 SHORT_LIST = 6  # candidates whose costs are foretold, which takes some 0.05 s each; the best of them is asked for first
-_QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
+_QUANTILES = (0.3, 0.5, 0.7)  # not the far ones: a search of minutes has no trials for gambling
 _MOST_OBSERVATIONS = 300  # a Gaussian process takes the cube of their number
+_STRETCH = 2.0  # half of the shares that are drawn lie beyond an end of their range
 _STEP = 0.12  # spread of the points around the front, in ranges of the knobs
 
 
@@ -95,14 +96,15 @@ class Surrogate:
         feasible = np.array([each.violation <= 0 for each in self._seen])
         exact = np.zeros(len(x))
         guesses = [
-            Guess(x, y[:, place], exact if place else noise, self._gentlest, self._kept, name) for place, name in enumerate(self._names)
+            Guess(x, y[:, place], exact if place else noise, self._gentlest, self._kept, name, ANYTHING if place else LOSS)
+            for place, name in enumerate(self._names)
         ]
         front = y[feasible]
         if len(self._waiting):  # taken for what they are expected to be, so that nobody asks for their like
             front = np.vstack([front, np.stack([guess(self._waiting)[0] for guess in guesses], axis=1)])
         front = _front(front, reference)
         allowed = self._chance(x)
-        pool = np.unique(np.concatenate([self._sobol(POOL), self._around(x, y, feasible)]).round(9), axis=0)
+        pool = np.unique(np.concatenate([self._sobol(POOL), self._edges(), self._around(x, y, feasible)]).round(9), axis=0)
         means, spreads = zip(*(guess(pool) for guess in guesses), strict=True)
         mean, spread = np.stack(means, axis=1), np.stack(spreads, axis=1)
         order = _ranking(_gains(front, reference, mean, spread) * allowed(pool), mean, reference)
@@ -139,6 +141,13 @@ class Surrogate:
             warnings.simplefilter("ignore", UserWarning)  # balanced only at powers of two
             drawn: Real = qmc.Sobol(len(self._knobs), rng=self._rng).random(count)
         return self._on_grid(drawn)
+
+    def _edges(self) -> Real:
+        """Points many of whose knobs stand at an end of their range, those of one axis together: fronts end there."""
+        axes = [knob.name.partition(".")[0] for knob in self._knobs]
+        drawn = self._rng.random((POOL // 2, len(set(axes))))
+        stretched = np.clip(0.5 + _STRETCH * (drawn - 0.5), 0.0, 1.0)
+        return self._on_grid(stretched[:, [sorted(set(axes)).index(axis) for axis in axes]])
 
     def _around(self, x: Real, y: Real, feasible: NDArray[np.bool_]) -> Real:
         """Points near those of the front, a few knobs moved at a time."""

@@ -1,12 +1,13 @@
 """Guesses: Gaussian conditioning by another way, damage that adds up, and hyperparameters that are the likeliest."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
-from paredown.search import guess as module
-from paredown.search.guess import LEAST, POWERS, Guess, Kept, Scales, fitting_size
+from paredown.search.guess import ANYTHING, LEAST, LOSS, POWERS, Guess, Kept, Prior, Scales, fitting_size
 
 GENTLEST = (1.0, 0.0, 0.0)
 Real = NDArray[np.float64]
@@ -35,20 +36,29 @@ def kernel(one: Real, other: Real, scales: Scales) -> Real:
     return found
 
 
-def test_it_is_gaussian_conditioning() -> None:
+def expected(x: Real, scales: Scales, prior: Prior) -> Real:
+    harsh = np.abs(x - np.array(GENTLEST))
+    found: Real = prior.mean * scales.trend * sum((harsh**power).sum(axis=1) for power in POWERS) / len(POWERS)
+    return found
+
+
+@pytest.mark.parametrize("prior", [ANYTHING, LOSS])
+def test_it_is_gaussian_conditioning(prior: Prior) -> None:
     """Of the joint distribution of seen and unseen, by its precision matrix instead of Cholesky factors."""
     x, new = drawn(9), drawn(4, seed=1)
     y, noise = damage(x), np.linspace(0.0, 0.5, 9)
     kept = Kept()
-    mean, spread = Guess(x, y, noise, GENTLEST, kept, "quality")(new)
-    scales, unit = kept.found["quality"][1], y.std()
+    mean, spread = Guess(x, y, noise, GENTLEST, kept, "quality", prior)(new)
+    scales = kept.found["quality"][1]
+    start, unit = (y.min(), 1.0) if prior is LOSS else (y.mean(), y.std())
     joint = kernel(np.vstack([x, new]), np.vstack([x, new]), scales)
     joint[:9, :9] += np.diag(noise / unit**2 + scales.white**2)
     precision = np.linalg.inv(joint)
     covariance = np.linalg.inv(precision[9:, 9:])
-    expected = -covariance @ precision[9:, :9] @ ((y - y.mean()) / unit)
+    seen = (y - start) / unit - expected(x, scales, prior)
+    there = expected(new, scales, prior) - covariance @ precision[9:, :9] @ seen
     # Inverting a matrix of this condition twice costs some six digits.
-    assert mean == pytest.approx(y.mean() + unit * expected, rel=1e-5, abs=1e-5)
+    assert mean == pytest.approx(start + unit * there, rel=1e-5, abs=1e-5)
     assert spread == pytest.approx(unit * np.sqrt(np.diag(covariance)), rel=1e-4, abs=1e-4)
 
 
@@ -58,13 +68,7 @@ def test_hyperparameters_are_the_likeliest_of_the_grid() -> None:
     kept = Kept()
     Guess(x, y, np.zeros(8), GENTLEST, kept, "quality")
     target = (y - y.mean()) / y.std()
-    grid = [
-        Scales(trend, rest, length, white)
-        for trend in module._TREND
-        for rest in module._REST
-        for length in module._LENGTH
-        for white in module._WHITE
-    ]
+    grid = [Scales(*values) for values in product(*ANYTHING.grids)]
     likely = [multivariate_normal(np.zeros(8), kernel(x, x, each) + each.white**2 * np.eye(8)).logpdf(target) for each in grid]
     assert kept.found["quality"] == (8, grid[int(np.argmax(likely))])
 
@@ -77,6 +81,17 @@ def test_what_single_knobs_do_tells_of_combinations() -> None:
     wrong = np.sqrt(np.mean((found - damage(new)) ** 2))
     assert wrong < 0.5 * damage(new).std()
     assert np.all(spread > 0)
+
+
+def test_what_nobody_tried_is_feared() -> None:
+    """Bits were turned, blocks and zeros were not: their harshest values are expected to cost points, of a cost nothing is expected."""
+    steps = np.array([[1 - share, 0, 0] for share in np.linspace(0, 0.6, 7)])
+    untried = np.array([[1.0, 0.0, 0.0], [1.0, 0.5, 0.0], [1.0, 1.0, 0.0], [1.0, 1.0, 1.0]])
+    loss, _ = Guess(steps, damage(steps), np.zeros(7), GENTLEST, Kept(), "quality", LOSS)(untried)
+    cost, _ = Guess(steps, damage(steps), np.zeros(7), GENTLEST, Kept(), "size", ANYTHING)(untried)
+    assert np.all(np.diff(loss) > 0.5)
+    assert loss[-1] > 3.0  # two axes, at the least spread of the grid 2 each
+    assert np.abs(np.diff(cost)).max() < 0.5
 
 
 def test_what_was_seen_is_known() -> None:
