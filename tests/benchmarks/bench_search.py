@@ -188,9 +188,8 @@ def report(
         f"\nreference: hypervolume {whole:.3f} of {sum(len(one.front) for one in judged.values())} points; cap {cap_s[OURS]:.0f} s a run;"
     )
     print(f"analysis, made once for all arms: {analysis_s:.0f} s")
-    print(
-        f"  {'arm':16s}{'seed':>5s}{'trials':>8s}{'complete':>9s}{'front':>6s}{'moved':>7s}{'in the end':>11s}{'seconds to 95 %':>17s}{'kept':>7s}"
-    )
+    names = f"{'arm':16s}{'seed':>5s}{'trials':>8s}{'complete':>9s}{'front':>6s}{'moved':>7s}{'in the end':>11s}"
+    print(f"  {names}{'seconds to 95 %':>17s}{'kept':>7s}")
     times: dict[str, list[float]] = {}
     ended: dict[str, list[bool]] = {}
     for (arm, seed), one in judged.items():
@@ -199,9 +198,8 @@ def report(
         ended.setdefault(arm, []).append(found is not None)
         shown = f"at least {cap_s[arm]:.0f}" if found is None else f"{found:.1f}"
         share = one.curve[-1][1] / whole
-        print(
-            f"  {arm:16s}{seed:5d}{one.trials:8d}{len(one.rows):9d}{len(one.front):6d}{one.moved:7.3f}{share:11.3f}{shown:>17s}{one.kept:7.3f}"
-        )
+        counts = f"{arm:16s}{seed:5d}{one.trials:8d}{len(one.rows):9d}{len(one.front):6d}"
+        print(f"  {counts}{one.moved:7.3f}{share:11.3f}{shown:>17s}{one.kept:7.3f}")
     medians = {arm: median(found) for arm, found in times.items()}
     bars = [
         Bar(f"{arm}: time to 95 % over paredown's (medians)", medians[arm] / medians[OURS], LIMITS[arm])
