@@ -123,12 +123,14 @@ class Guess:
     def _parts(self, one: Real, other: Real, length: float) -> tuple[Real, Real]:
         """Of the trend and of what departs from it, each at scale 1: [points of one, points of the other]."""
         distance = np.sqrt(5.0) * cdist(one, other) / length
-        return self._features(one) @ self._features(other).T, (1.0 + distance + distance**2 / 3.0) * np.exp(-distance)
+        trend: Real = self._features(one) @ self._features(other).T
+        return trend, (1.0 + distance + distance**2 / 3.0) * np.exp(-distance)
 
     def _features(self, x: Real) -> Real:
         """Powers of harshness [points, knobs times powers], the prior's spread shared among the powers of a knob."""
         harshness = np.abs(x - self._gentlest)
-        return np.hstack([harshness**power for power in POWERS]) / np.sqrt(len(POWERS))
+        found: Real = np.hstack([harshness**power for power in POWERS]) / np.sqrt(len(POWERS))
+        return found
 
 
 def fitting_size(count: int) -> int:
