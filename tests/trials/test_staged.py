@@ -1,6 +1,7 @@
 """Stages: what cannot matter costs little, what matters is measured as in full, and nothing is computed twice."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -215,4 +216,16 @@ def test_while_no_latency_is_foretold_nobody_is_taken_for_quicker(workshop: Work
     study.foreseen._predictor = None
     candidate = raced(study, workshop.model, 0.7)
     study.evaluate(candidate, 2)
+    assert study.script.timed_of(candidate) == 1
+
+
+def test_who_does_more_work_is_no_rival_whatever_latency_is_foretold(workshop: Workshop, split: Split, tmp_path: Path) -> None:
+    """Foretold latencies are equal and the rival has fewer bytes and more quality, but the candidate has two blocks less to compute."""
+    study = Study(workshop, split, tmp_path)
+    whole = raced(study, workshop.model, 0.7)
+    kept = tuple((path, bits) for path, bits in whole.bits if not path.startswith(("decoder.decoders.1.", "decoder.decoders.2.")))
+    candidate = study.script.set(replace(whole, keep=(("decoder", (0, 3)),), bits=kept), 0.7)
+    assert workshop.foretell(candidate).size_bytes > workshop.foretell(bits_of(workshop.model, 4)).size_bytes
+    study.evaluate(candidate, 2)
+    assert len(study.script.decoded_by(candidate)) == UTTERANCES
     assert study.script.timed_of(candidate) == 1

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from paredown.trials.foreseen import Foreseen
     from paredown.trials.kept import Kept
 
-SIZE, QUALITY = "size_bytes", "quality"
+SIZE, WORK, QUALITY = "size_bytes", "macs", "quality"
 TOLERANCE = 0.02  # of latencies that are estimates: two that lie closer are taken for equal
 
 
@@ -195,12 +195,15 @@ class StagedEvaluator:
         return next((rival for rival in rivals if rival != trial and self._judge.score(rival) > score), None)
 
     def _estimated(self, configuration: Configuration) -> tuple[Cost, ...]:
-        """Latency as foreseen, then exact bytes. While nothing foresees it, it is 0: nobody is known to cost less."""
+        """Latency as foreseen, work and bytes exactly. While nothing foresees latency, it is 0: nobody is known to cost less.
+
+        Work is among them because latency that is fitted to few trials may not know yet what a block costs: who does more is no rival.
+        """
         figures = dict(self._foreseen.figures(configuration))
         latency_ms = figures[LATENCY].value if LATENCY in figures else 0.0
         if configuration == self._full.uncompressed:
             latency_ms = self._full.reference.latency_ms
-        return (Cost(LATENCY, latency_ms, TOLERANCE), Cost(SIZE, figures[SIZE].value))
+        return (Cost(LATENCY, latency_ms, TOLERANCE), Cost(WORK, figures[WORK].value, TOLERANCE), Cost(SIZE, figures[SIZE].value))
 
     def _partial(self, configuration: Configuration, heard: "Sequence[Hypothesis]", indices: Sequence[int]) -> Outcome:
         """What is known of a candidate that stops here."""
