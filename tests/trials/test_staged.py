@@ -16,7 +16,7 @@ from paredown.search.budget import Budget, make_budget  # noqa: E402
 from paredown.search.loop import Board  # noqa: E402
 from paredown.search.objective import Objective  # noqa: E402
 from paredown.search.outcome import Stopped  # noqa: E402
-from paredown.space.configuration import Configuration  # noqa: E402
+from paredown.space.configuration import Configuration, Decode  # noqa: E402
 from paredown.trials.evaluation import Evaluator, uncompressed  # noqa: E402
 from paredown.trials.foreseen import Foreseen  # noqa: E402
 from paredown.trials.kept import Kept  # noqa: E402
@@ -220,11 +220,10 @@ def test_while_no_latency_is_foretold_nobody_is_taken_for_quicker(workshop: Work
 
 
 def test_who_does_more_work_is_no_rival_whatever_latency_is_foretold(workshop: Workshop, split: Split, tmp_path: Path) -> None:
-    """Foretold latencies are equal and the rival has fewer bytes and more quality, but the candidate has two blocks less to compute."""
+    """Foretold latencies are equal and the rival has fewer bytes and more quality, but the candidate follows one hypothesis alone."""
     study = Study(workshop, split, tmp_path)
     whole = raced(study, workshop.model, 0.7)
-    kept = tuple((path, bits) for path, bits in whole.bits if not path.startswith(("decoder.decoders.1.", "decoder.decoders.2.")))
-    candidate = study.script.set(replace(whole, keep=(("decoder", (0, 3)),), bits=kept), 0.7)
+    candidate = study.script.set(replace(whole, decode=Decode(beam_size=1)), 0.7)
     assert workshop.foretell(candidate).size_bytes > workshop.foretell(bits_of(workshop.model, 4)).size_bytes
     study.evaluate(candidate, 2)
     assert len(study.script.decoded_by(candidate)) == UTTERANCES
