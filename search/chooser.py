@@ -32,7 +32,7 @@ from paredown.search.warm_start import gentlest
 from paredown.space.configuration import Configuration
 
 Foretell = Callable[[Configuration], Mapping[str, float]]  # measures that are known, or predicted, without an evaluation
-ASIDE_FROM, ASIDE_EVERY = 16, 3  # trials: before, every one of them is worth more than a comparison
+ASIDE_FROM, ASIDE_EVERY = 24, 3  # trials: before, every one of them is worth more than a comparison
 REFINE_EVERY = 4  # proposals: three of the sampler, then a neighbour of the front
 REFINE_FROM = 20  # trials with figures: before, there is no front worth a closer look
 _BEYOND_BUDGET = 6  # proposals in a row that a budget refuses, before the least bad of them is taken all the same

@@ -2,7 +2,8 @@
 
 Around one centre (four bits, a few zeros, the narrowest beam, all else gentle: where quality is nearly whole and costs are low) bits,
 zeros, beam and structure (blocks, heads, widths, ranks) vary together, as they do along a front: fewer bits with more zeros and with less
-structure, more bits with a wider beam. Then axes take a step by themselves. Every point is solver-optimal at its average.
+structure, more bits with a wider beam. The input stays as it is: frames further apart do great damage before they save much. Every point
+is solver-optimal at its average.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from paredown.search.trial import Candidate
 from paredown.search.warm_start import gentlest
 from paredown.space.axes.base import SearchSpace
-from paredown.space.knobs import ChoiceKnob, FloatKnob, Knob
+from paredown.space.knobs import FloatKnob, Knob
 
 LABEL = "opening"
 _BITS, _FEWER, _MORE, _MOST = 4.0, 3.0, 4.5, 5.0  # on average
 _WIDE, _WIDER = 2.0, 4.0  # hypotheses
-_FEW, _MANY = 0.2, 0.4  # zeros
+_FEW, _MANY = 0.2, 0.5  # zeros
 _STRUCTURE = ("layers", "heads", "width", "rank")  # axes that take whole parts of the network away
 
 
@@ -39,20 +40,20 @@ def _points(knobs: Mapping[str, Knob], gentle: Mapping[str, float], harsh: Mappi
         return {name: _step(knobs[name], gentle[name], float(harsh[name]), steps) for name in names}
 
     structure = [name for name in knobs if name.partition(".")[0] in _STRUCTURE]
-    others = [name for name in knobs if name.partition(".")[0] not in ("bits", "decode", "sparsity", *_STRUCTURE)]
     bare = {**gentle, **at("bits.average", _BITS), **at("decode.beam_size", 1.0)}
-    centre, fewer, many = bare | at("sparsity", _FEW), at("bits.average", _FEWER), at("sparsity", _MANY)
+    centre, small = bare | at("sparsity", _FEW), at("bits.average", _FEWER) | at("sparsity", _MANY)
+    wide, wider = at("decode.beam_size", _WIDE), at("decode.beam_size", _WIDER)
     return [
         centre,
-        centre | at("bits.average", _MORE) | at("decode.beam_size", _WIDER),
-        centre | fewer | many | stepped(structure[:1]),
-        centre | fewer | many | at("decode.beam_size", _WIDER),
+        centre | at("bits.average", _MORE) | wider,
+        centre | small | stepped(structure[:1]),
+        centre | small | wider,
         centre | stepped(structure[:1], 2),  # of several axes at once nothing might be left
-        centre | at("decode.beam_size", _WIDE),
+        centre | wide,
         {**gentle, **at("bits.average", _MOST)},
+        centre | small | stepped(structure[:1]) | wider,
         *(bare | stepped([name]) for name in structure),
-        centre | fewer,
-        *(centre | stepped([name]) for name in others),
+        centre | at("bits.average", _FEWER),
     ]
 
 
@@ -62,10 +63,7 @@ def _kind(name: str) -> str:
 
 
 def _step(knob: Knob, gentle: float, harsh: float, steps: int) -> float:
-    """So many steps from the gentlest value, not beyond the harshest: choices or whole numbers, or two fifths of the way each."""
-    if isinstance(knob, ChoiceKnob):
-        ordered = sorted(map(float, knob.choices), reverse=harsh < gentle)
-        return ordered[min(steps, len(ordered) - 1)] if gentle == ordered[0] else harsh
+    """So many steps from the gentlest value, not beyond the harshest: whole numbers, or two fifths of the way each."""
     if isinstance(knob, FloatKnob):
         return gentle + 0.4 * steps * (harsh - gentle)
     return gentle + max(-steps, min(steps, harsh - gentle))

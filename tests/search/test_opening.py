@@ -63,11 +63,11 @@ def test_one_has_all_gentle_but_its_bits() -> None:
     assert np.average([bits[path] for path in weights], weights=list(weights.values())) <= 5.0 + 1e-9
 
 
-def test_every_knob_moves_somewhere() -> None:
-    """Else a sampler could not tell what it does."""
+def test_every_knob_but_the_input_moves_somewhere() -> None:
+    """Else a sampler could not tell what it does; frames further apart do great damage before they save much."""
     space = make_space(axes=AXES)
     points = [dict(candidate.knobs or ()) for candidate in open_with(space)]
-    assert all(len({point[knob.name] for point in points}) > 1 for knob in space.knobs)
+    assert [knob.name for knob in space.knobs if len({point[knob.name] for point in points}) == 1] == ["input.hop_samples"]
 
 
 def test_a_knob_of_one_value_stays_there() -> None:
