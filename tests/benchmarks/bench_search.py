@@ -215,6 +215,11 @@ def report(
             print(
                 f"  {arm}: {bound}{medians[arm]:.0f} s against {medians[OURS]:.0f} s; with the analysis counted for both {whole_ratio:.2f}x"
             )
+            level = median(one.curve[-1][1] for (name, _), one in judged.items() if name == arm)
+            ours = [one.reached(level) for (name, _), one in judged.items() if name == OURS]
+            sooner_s = median(cap_s[OURS] if found is None else found for found in ours)
+            ratio = cap_s[arm] / sooner_s
+            print(f"    what it has in the end ({level / whole:.3f}, median) paredown has after {sooner_s:.0f} s: {ratio:.1f}x sooner")
     for arm in ABLATIONS:
         if arm in medians:
             own = times[OURS][0]
