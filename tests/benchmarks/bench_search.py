@@ -168,6 +168,10 @@ class Judged:
         """Seconds to this hypervolume, None where it was never reached."""
         return next((second for second, found in self.curve if found >= volume), None)
 
+    def at(self, second: float) -> float:
+        """Hypervolume at this second."""
+        return max((found for when, found in self.curve if when <= second), default=0.0)
+
 
 def main() -> None:
     """The runs that are missing, then scores and bars."""
@@ -231,9 +235,9 @@ def report(
             ratio = cap_s[arm] / sooner_s
             print(f"    what it has in the end ({level / whole:.3f}, median) paredown has after {sooner_s:.0f} s: {ratio:.1f}x sooner")
     for arm in ABLATIONS:
-        if arm in medians:
-            own = times[OURS][0]
-            print(f"  {arm}: {medians[arm] / own:.2f} x paredown's time (seed 0){'' if ended[arm][0] else ', at least'}")
+        if (arm, 0) in judged:
+            without, own = (judged[name, 0].at(cap_s[arm]) / whole for name in (arm, OURS))
+            print(f"  {arm}: {without:.3f} after {cap_s[arm]:.0f} s, paredown {own:.3f} (seed 0)")
 
 
 if __name__ == "__main__":
