@@ -57,6 +57,7 @@ class Lessons:
         self._folder.cleanup()
 
     def make(self, work: Work) -> Lesson:
+        """What of it is shared with other lessons is laid out once. Raises BadInput where audio cannot be read."""
         data = work.data
         splits = {"train": data.train} | ({} if data.other is None else {"other": data.other})
         return Lesson(
