@@ -31,11 +31,12 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Any:
 
 def test_every_axis_moves_what_bundles_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study, folder = write_wide_study(tmp_path), str(tmp_path / "runs")
-    assert main(["run", str(study), "-o", folder, "--trials", "14"]) == 0
+    study.write_text(study.read_text().replace("[search]", '[search]\nsampler = "random"'))  # one that learns may shun what does damage
+    assert main(["run", str(study), "-o", folder, "--trials", "18"]) == 0
     capsys.readouterr()
     assert main(["front", folder, "--all", "--json"]) == 0
     configurations = {point["trial"]: point["configuration"] for point in printed(capsys)}
-    searched = [configuration for number, configuration in configurations.items() if number > 6]
+    searched = [configuration for number, configuration in configurations.items() if number > 12]
     assert {json.dumps(one["input"]) for one in searched} != {json.dumps(configurations[0]["input"])}
     assert {one["decode"]["beam_size"] for one in searched} - {configurations[0]["decode"]["beam_size"]}
     assert any("encoder" in one["keep"] for one in searched)
