@@ -108,11 +108,35 @@ def test_tables_fit_80_columns(place: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_every_utterance_goes_into_the_csv(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    compared(place, "worse.txt", "good.txt", capsys, "--task", "st", "--csv", str(tmp_path / "all.csv"), "--top", "0")
+    command = ["compare", str(place / "worse.txt"), str(place / "good.txt"), "--data", str(place / "data"), "--task", "st", "--top", "0"]
+    capsys.readouterr()
+    assert main([*command, "--csv", str(tmp_path / "all.csv")]) == 0
+    assert "95 % interval" in capsys.readouterr().out
     with (tmp_path / "all.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["id"] for row in rows] == [f"u{number}" for number in range(UTTERANCES)]
     assert [float(row["change"]) < 0 for row in rows] == [True, *[False] * (UTTERANCES - 1)]
+    assert main([*command, "--csv"]) == 0
+    assert capsys.readouterr().out.encode() == (tmp_path / "all.csv").read_bytes()
+    figures = compared(place, "worse.txt", "good.txt", capsys, "--task", "st", "--top", "1")
+    assert float(rows[0]["change"]) == figures["changed"][0]["change"]
+
+
+def test_the_effects_are_drawn(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    files = ["compare", str(place / "bad.txt"), str(place / "good.txt"), "--data", str(place / "data"), "--task", "st"]
+    assert main([*files, "--metric", "wer", "--figure", str(tmp_path / "c.png"), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["tests"]) == 3
+    with Image.open(tmp_path / "c.png") as image:
+        assert image.format == "PNG"
+        assert image.width == 1200
+        assert image.height > 300
+    assert "a figure ends in one of png, svg, pdf" in refused(
+        place, capsys, *files[1:3], "--task", "st", "--figure", str(tmp_path / "c.txt")
+    )
+    assert "got both" in refused(place, capsys, *files[1:3], "--task", "st", "--json", "--csv", str(tmp_path / "c.csv"))
+    assert [path.name for path in tmp_path.iterdir()] == ["c.png"]
 
 
 def test_what_cannot_be_compared_is_refused_in_one_line(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

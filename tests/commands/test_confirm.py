@@ -127,9 +127,10 @@ def test_it_stops_at_the_first_that_fails(folder: Path, capsys: pytest.CaptureFi
     confirmed = {point["trial"]: point["confirmed"] for point in printed(capsys)}
     order = [planned["trial"] for planned in found["order"]]
     assert [confirmed[trial] for trial in order[:3]] == [True, False, None]
+    monkeypatch.setenv("COLUMNS", "240")  # a line for each trial
     assert main(["front", str(folder)]) == 0
     told = capsys.readouterr().out
-    assert "within 90 chrF, fixed beforehand" in told
+    assert "within 90 chrF, fixed beforehand" in " ".join(told.split())
     marks = {row.split("│")[1].strip(): row.split("│")[-2].strip() for row in told.splitlines() if row.startswith("│")}
     assert [marks[str(trial)] for trial in order[:3]] == ["yes", "no", ""]
     assert main(["confirm", str(folder)]) == 0

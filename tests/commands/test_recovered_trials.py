@@ -32,7 +32,8 @@ def test_the_front_tells_how_long_each_was_trained(folder: Path, capsys: pytest.
     assert {point["confirmed"] for point in json.loads(capsys.readouterr().out)} == {None}
 
 
-def test_show_tells_every_stage(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_tells_every_stage(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # a line for each stage
     trained = [trial for trial in read_trials(folder) if rung_of(trial) == 1]
     inherited = [trial for trial in read_trials(folder) if trial.configuration.inherited is not None]
     assert main(["show", str(folder), "--trial", str(trained[0].number)]) == 0
@@ -54,7 +55,10 @@ def test_a_trial_that_was_not_trained_has_no_schedule_to_tell(folder: Path, caps
     assert "training" not in told
 
 
-def test_a_record_that_tested_nothing_yet_marks_nobody(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_record_that_tested_nothing_yet_marks_nobody(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")  # a line for each trial
     first = read_trials(folder)[1]
     write_confirmation(Confirmation("chrf", 1.0, "size", "a" * 64, "b" * 64, "x/test", (Planned(1, first.digest, 1.0, 0.5),)), folder)
     assert main(["front", str(folder), "--all"]) == 0

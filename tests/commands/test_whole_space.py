@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from paredown.cli import main
-from paredown.commands.fronts import describe
+from paredown.report.describe import describe
 from paredown.models.model import SUPERNET
 from paredown.search.trial import Candidate
 from paredown.space.configuration import Configuration

@@ -1,7 +1,6 @@
 """`paredown compare`: does A differ from B, does it lose less than a margin, how fast is it beside it, and what changed."""
 
 import argparse
-import csv
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -9,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paredown.commands.opening import opened
-from paredown.commands.printing import add_json, console, natural, positive, positive_real, print_json
+from paredown.commands.printing import add_csv, add_json, check_outputs, console, natural, positive, positive_real, print_json
 from paredown.commands.scoring import METRICS, add_language, tokenizer_for
 from paredown.errors import BadInput
-from paredown.report.output_file import check_output_file
 
 if TYPE_CHECKING:
     from paredown.data import Split
@@ -49,9 +47,10 @@ def add(subparsers: Any) -> None:
     )
     compare.add_argument("--threads", type=positive, default=1, help="of the latency")
     compare.add_argument("--top", type=int, default=5, metavar="N", help="utterances that changed most (default 5, 0 for none)")
-    compare.add_argument("--csv", type=Path, metavar="FILE", help="write every utterance: reference, A, B, change")
     compare.add_argument("--seed", type=natural, default=0)
     add_json(compare)
+    add_csv(compare, "a row for each utterance: reference, A, B, change")
+    compare.add_argument("--figure", type=Path, metavar="FILE", help="draw the effects with their intervals, and the ratio of latency")
     compare.set_defaults(run=run)
 
 
@@ -83,10 +82,12 @@ def run(options: argparse.Namespace) -> int:
     from paredown.quality.corpus import CorpusScorer
     from paredown.quality.metrics import unit
     from paredown.quality.pairs import Pairs
+    from paredown.report.compare_figure import draw_comparison
     from paredown.report.compare_table import Comparison, show_comparison
+    from paredown.report.csv_file import STDOUT, write_csv
+    from paredown.report.figure_file import write_figure
 
-    if options.csv:
-        check_output_file(options.csv, "--csv")
+    check_outputs(options)
     split = open_data(options.data)
     split = split.first(options.first) if options.first else split
     said = _hear(options, split)
@@ -96,8 +97,8 @@ def run(options: argparse.Namespace) -> int:
         judged = _judge(pairs, said, options.margin, options.seed)
         rows = _changes(pairs, said, split)
         changed = _most_changed(pairs, rows, options.top)
-    if options.csv:
-        _write_csv(options.csv, rows)
+    if options.csv is not None:
+        write_csv([asdict(row) for row in rows], options.csv, CSV_COLUMNS)
     found = Comparison(
         (options.a, options.b),
         unit(said.metric),
@@ -109,9 +110,11 @@ def run(options: argparse.Namespace) -> int:
         said.latency,
         changed,
     )
+    if options.figure is not None:
+        write_figure(draw_comparison(found), options.figure)
     if options.json:
         print_json(_figures(found, said.metric))
-    else:
+    elif options.csv != STDOUT:
         show_comparison(console(), found)
     return 0
 
@@ -201,13 +204,6 @@ def _most_changed(pairs: "Pairs", rows: "Sequence[Change]", count: int) -> "tupl
     from paredown.quality.changes import most_changed
 
     return tuple(rows[place] for place in most_changed(pairs, max(count, 0)))
-
-
-def _write_csv(path: Path, rows: "Sequence[Change]") -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, CSV_COLUMNS)
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
 
 
 def _figures(found: Any, metric: str) -> dict[str, Any]:

@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paredown.commands.fronts import describe, read_study
 from paredown.commands.printing import add_json, console, positive_real, print_json, table
+from paredown.report.describe import describe
 from paredown.search.budget import METRICS
+from paredown.search.study_folder import read_study
 
 if TYPE_CHECKING:
-    from paredown.data import Split
     from paredown.search.confirmation import Confirmation, Planned, Verdict
     from paredown.search.spec import StudySpec
     from paredown.search.trial import Trial
@@ -32,40 +32,16 @@ def add(subparsers: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Test what the plan has left, or print what was found before: margin, order and data are fixed before the first test."""
     from paredown.commands.telling import Telling
-    from paredown.search.confirmation import read_confirmation
-    from paredown.search.study import read_identity
-    from paredown.trials.confirming import check_asked, check_plan, confirm_study, make_plan
-    from paredown.trials.study_run import split_of, studied_model
+    from paredown.trials.judging import confirm_folder
 
     spec, trials = read_study(options.study)
-    record = read_confirmation(options.study)
-    asked = _open(options.data)
-    if record is not None:
-        check_plan(record, trials)
-        check_asked(record, options.margin, options.by, asked)
-    if record is None or not record.is_done:
-        identity = read_identity(options.study)
-        model = studied_model(spec, str(identity["model"]))
-        test = asked or _open(None if record is None else record.split) or split_of(spec, "test")
-        test.references(model.task)
-        if record is None:
-            record = make_plan(spec, trials, model, test, identity, options.margin, options.by or "size")
-        with Telling() as telling:
-            record = confirm_study(spec, options.study, trials, model, test, record, telling)
+    with Telling() as telling:
+        record = confirm_folder(options.study, margin=options.margin, by=options.by, data=options.data, tell=telling)
     if options.json:
         print_json(record.to_dict())
     else:
         show(spec, trials, record)
     return 0
-
-
-def _open(reference: str | None) -> "Split | None":
-    """The split of that name, by its whole path, so that a confirmation can go on from any folder."""
-    from paredown.data import PREFIX, open_data
-
-    if reference is None:
-        return None
-    return open_data(reference if reference.startswith(PREFIX) else Path(reference).absolute())
 
 
 def show(spec: "StudySpec", trials: "tuple[Trial, ...]", record: "Confirmation") -> None:

@@ -4,13 +4,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paredown.commands.fronts import describe, read_study
 from paredown.commands.printing import add_json, console, print_json, table
-from paredown.errors import BadInput
+from paredown.report.describe import describe
 from paredown.search.budget import METRICS
+from paredown.search.study_folder import read_study
 
 if TYPE_CHECKING:
-    from paredown.data import Split
     from paredown.profilers.measurement import Measurement
     from paredown.search.final import Final, FinalPoint
     from paredown.search.objective import Objective
@@ -35,40 +34,18 @@ def add(subparsers: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure what the record lacks, then print it."""
     from paredown.commands.telling import Telling
-    from paredown.search.study import read_identity
     from paredown.search.units import parse_duration_s
-    from paredown.trials.finishing import finish_study
-    from paredown.trials.study_run import studied_model
+    from paredown.trials.judging import finish_folder
 
-    if options.test and options.no_test:
-        raise BadInput(f"--no-test leaves test unseen, got it with --test {options.test}")
     seconds = None if options.time is None else parse_duration_s(options.time, "--time")
     spec, trials = read_study(options.study)
-    identity = read_identity(options.study)
-    model = studied_model(spec, str(identity["model"]))
-    test = None if options.no_test else _test_split(spec, options)
-    if test is not None:
-        test.references(model.task)
     with Telling() as telling:
-        record = finish_study(spec, options.study, trials, model, test, identity, telling, seconds)
+        record = finish_folder(options.study, options.test, unseen=options.no_test, seconds=seconds, tell=telling)
     if options.json:
         print_json(record.to_dict())
     else:
         show(spec, trials, record)
     return 0
-
-
-def _test_split(spec: "StudySpec", options: argparse.Namespace) -> "Split":
-    """The split that the user names, the one that was looked at before, or the study's own."""
-    from paredown.data import PREFIX, open_data
-    from paredown.search.final import read_final
-    from paredown.trials.study_run import split_of
-
-    known = read_final(options.study)
-    named = options.test or (None if known is None else known.split)
-    if named is None:
-        return split_of(spec, "test")
-    return open_data(named if named.startswith(PREFIX) else Path(named).absolute())
 
 
 def show(spec: "StudySpec", trials: "tuple[Trial, ...]", record: "Final") -> None:

@@ -2,20 +2,45 @@
 
 import argparse
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf, isfinite
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from paredown.errors import BadInput
+from paredown.report.csv_file import STDOUT
+from paredown.report.output_file import check_output_file
 from paredown.report.table import table as table
+
+PAGE = 80  # columns of what is no terminal
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print figures as JSON instead of a table")
+
+
+def add_csv(parser: argparse.ArgumentParser, rows: str) -> None:
+    """`--csv`, to the screen or to a file."""
+    told = f"comma-separated values, {rows}: on the screen in place of the table, or in FILE beside it"
+    parser.add_argument("--csv", type=Path, nargs="?", const=STDOUT, metavar="FILE", help=told)
+
+
+def check_outputs(options: argparse.Namespace) -> None:
+    """Before any work: raises BadInput for `--csv` with `--json`, and where the file of values or the figure could not be written."""
+    if options.csv is not None and options.json:
+        raise BadInput(f"figures are printed as --json or as --csv, got both (--csv {options.csv})")
+    if options.csv is not None and options.csv != STDOUT:
+        check_output_file(options.csv, "--csv")
+    if options.figure is not None:
+        from paredown.report.latency_figure import check_figure
+
+        check_figure(options.figure)
 
 
 def add_budgets(parser: argparse.ArgumentParser) -> None:
@@ -86,8 +111,11 @@ def print_json(value: Any) -> None:
 
 
 def console() -> Console:
-    """Where tables go. Without a terminal the width is fixed, so that a table in a file is not folded."""
-    return Console(soft_wrap=False) if sys.stdout.isatty() else Console(width=140, highlight=False)
+    """Where tables go. What is no terminal has 80 columns, or as many as COLUMNS says."""
+    if sys.stdout.isatty():
+        return Console(soft_wrap=False)
+    columns = os.environ.get("COLUMNS", "")
+    return Console(width=int(columns) if columns.isdecimal() and int(columns) else PAGE, highlight=False)
 
 
 def megabytes(size_bytes: float) -> str:

@@ -1,136 +1,175 @@
-"""`paredown show`: one trial of a study, and what each of its axes bought."""
+"""`paredown show`: one trial of a study, two beside each other, and what each axis of one bought."""
 
 import argparse
 import json
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paredown.commands.fronts import describe, find_trial, read_study
-from paredown.commands.printing import add_json, console, megabytes, print_json, table
+from paredown.commands.printing import add_csv, add_json, check_outputs, console, megabytes, print_json, table
 from paredown.errors import BadInput
+from paredown.report.describe import describe
 from paredown.search.budget import METRICS
-from paredown.space.training import ADAPTERS
+from paredown.search.study_folder import find_trial, read_study
 
 if TYPE_CHECKING:
-    from paredown.profilers.measurement import Measurement
+    from paredown.report.csv_file import Cell
+    from paredown.search.spec import StudySpec
     from paredown.search.trial import Trial
-    from paredown.space.configuration import Configuration
-    from paredown.space.training import Training
     from paredown.trials.ablation import Ablated
 
 
 def add(subparsers: Any) -> None:
-    show = subparsers.add_parser("show", help="one trial: per-layer bits, blocks, sparsity, measurements")
+    show = subparsers.add_parser("show", help="one trial: per-layer bits, blocks, sparsity, measurements; or two side by side")
     show.add_argument("study", type=Path, metavar="STUDY")
     show.add_argument("--trial", type=int, required=True, metavar="N")
-    show.add_argument("--ablate", action="store_true", help="measure it again without each of its axes: what each one bought")
+    beside = show.add_mutually_exclusive_group()
+    beside.add_argument("--diff", type=int, metavar="M", help="beside trial M: measurements, and the parts that differ")
+    beside.add_argument("--ablate", action="store_true", help="measure it again without each of its axes: what each one bought")
     add_json(show)
+    add_csv(show, "a row for each trial (--ablate: for each axis)")
+    show.add_argument("--figure", type=Path, metavar="FILE", help="draw the bit-width of every layer (.png, .svg or .pdf)")
     show.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print one trial: its measurements, then what was done to every layer; or what each of its axes bought."""
-    if options.ablate:
-        return _ablate(options)
+    """Print one trial: its measurements, then what was done to every layer; or two; or what each of its axes bought."""
+    check_outputs(options)
+    if options.figure is not None and (options.ablate or options.diff is not None):
+        raise BadInput(f"--figure draws the layers of one trial, got it with {'--ablate' if options.ablate else '--diff'}")
     spec, trials = read_study(options.study)
     trial = find_trial(trials, options.trial)
-    if options.json:
-        print_json(
-            {
-                "trial": trial.number,
-                "state": trial.state,
-                "label": trial.label,
-                "reason": trial.reason,
-                "seconds": trial.seconds,
-                "knobs": dict(trial.candidate.knobs or ()),
-                "measurements": {name: value.to_dict() for name, value in (trial.outcome.measurements if trial.outcome else ())},
-                "configuration": json.loads(trial.configuration.to_json()),
-            }
-        )
-        return 0
-    screen = console()
-    screen.print(f"trial {trial.number} of {spec.name}: {describe(trial)}; {trial.state}" + (f", {trial.reason}" if trial.reason else ""))
-    if trial.outcome is not None:
-        screen.print(table("measurements", ("", "value", "unit", "95 % interval", "more"), map(_figures, trial.outcome.measurements)))
-    screen.print(_layer_table(trial))
+    if options.ablate:
+        return _ablate(options, spec, trial)
+    if options.diff is not None:
+        return _diff(options, spec, trial, find_trial(trials, options.diff))
+    if options.figure is not None:
+        _draw(options.figure, spec, trial)
+    if not _wrote([trial], options):
+        if options.json:
+            print_json(_trial_json(trial))
+        else:
+            _print_trial(spec, trial)
     return 0
 
 
-def _figures(named: "tuple[str, Measurement]") -> tuple[str, ...]:
-    name, figure = named
-    unsure = "" if figure.provenance == "measured" else f" ({figure.provenance})"
-    around = f"{figure.ci95[0]:.6g} to {figure.ci95[1]:.6g}" if figure.ci95 else ""
-    more = ", ".join(f"{key} {value:.4g}" for key, value in figure.detail if isinstance(value, float) and name != "size_bytes")
-    return (name + unsure, f"{figure.value:.6g}", figure.unit, around, more)
+def _wrote(trials: "list[Trial]", options: argparse.Namespace) -> bool:
+    """Writes the values where they were asked for; whether they went to the screen, in place of everything else."""
+    from paredown.report.csv_file import STDOUT, write_csv
+    from paredown.report.front_csv import trial_cells
+
+    if options.csv is not None:
+        write_csv([trial_cells(trial) for trial in trials], options.csv)
+    return bool(options.csv == STDOUT)
 
 
-def _layer_table(trial: "Trial") -> Any:
-    """What was done to blocks and groups, how many layers have each bit-width, then a row for each layer."""
-    configuration = trial.configuration
-    rows = [(f"{stack} blocks kept", ", ".join(map(str, kept))) for stack, kept in configuration.keep]
-    rows += [(f"{group}: zeros", f"{share:.0%}") for group, share in configuration.sparsity]
-    heard, decode = configuration.input, configuration.decode
-    rows += [("hop length", f"{heard.hop_samples} samples")] if heard.hop_samples is not None else []
-    rows += [("sample rate", f"{heard.sample_rate_hz} Hz, {heard.variant}")] if heard.sample_rate_hz is not None else []
-    rows += [("decoding", f"beam {decode.beam_size}, CTC weight {decode.ctc_weight:g}, length bonus {decode.length_bonus:g}")]
-    rows += [("quantized activations", configuration.scheme.activations)] if configuration.bits else []
-    rows += [("weights", f"supernet {configuration.supernet[:12]}")] if configuration.supernet is not None else []
-    rows += [("weights", f"as recovery {configuration.inherited[:12]} left them")] if configuration.inherited is not None else []
-    rows += _schedule_rows(configuration)
-    rows += [(path, f"{units} hidden units") for path, units in configuration.width]
-    rows += [(path, f"rank {rank}") for path, rank in configuration.rank]
-    rows += [(path, f"heads {', '.join(map(str, heads))}") for path, heads in configuration.heads]
-    widths = Counter(bits for _, bits in configuration.bits)
-    rows += [("layers at each bit-width", ", ".join(f"{count} at {bits}" for bits, count in sorted(widths.items())) or "none: fp32")]
-    rows += [(path, f"{bits} bits") for path, bits in configuration.bits]
-    return table(f"configuration {configuration.digest[:12]}", ("part", "what is left of it"), rows)
+def _trial_json(trial: "Trial") -> dict[str, Any]:
+    return {
+        "trial": trial.number,
+        "state": trial.state,
+        "label": trial.label,
+        "reason": trial.reason,
+        "seconds": trial.seconds,
+        "knobs": dict(trial.candidate.knobs or ()),
+        "measurements": {name: value.to_dict() for name, value in (trial.outcome.measurements if trial.outcome else ())},
+        "configuration": json.loads(trial.configuration.to_json()),
+    }
 
 
-def _schedule_rows(configuration: "Configuration") -> list[tuple[str, str]]:
-    """The order of what was done, and a row for each training stage; nothing where nothing was trained and the order is the usual one."""
-    from paredown.space.configuration import TRANSFORMATIONS
-
-    if configuration.schedule == TRANSFORMATIONS:
-        return []
-    stages = [stage.partition(":")[0] if isinstance(stage, str) else stage.kind for stage in configuration.schedule]
-    rows = [("schedule", " -> ".join(stages))]
-    return rows + [(f"training {number}", _stage_words(stage)) for number, stage in enumerate(configuration.trainings, 1)]
+def _headline(spec: "StudySpec", trial: "Trial") -> str:
+    return f"trial {trial.number} of {spec.name}: {describe(trial)}; {trial.state}" + (f", {trial.reason}" if trial.reason else "")
 
 
-def _stage_words(stage: "Training") -> str:
-    """What a training stage was told, in one line; of shares and switches only those that are not as usual."""
-    from paredown.search.units import format_duration
+def _print_trial(spec: "StudySpec", trial: "Trial") -> None:
+    from rich.text import Text
 
-    mixture = stage.mixture
-    bound = f"{stage.steps} steps" if stage.steps is not None else format_duration(60.0 * (stage.minutes or 0.0))
-    shares = {"references": mixture.references, "distilled": mixture.distilled, "out of domain": mixture.out_of_domain}
-    heard = ", ".join(f"{share} x {name}" for name, share in shares.items() if share)
-    parts = [stage.kind, bound, f"rate {stage.rate:g}", f"batches of {stage.batch_s:g} s", f"data {stage.data[:12]} ({heard})"]
-    parts += [f"teacher {stage.teacher:g}"] if stage.teacher else []
-    parts += [f"rank {stage.rank}, alpha {stage.alpha:g}"] if stage.kind in ADAPTERS else []
-    parts += [f"semi-orthogonal {stage.semi_orthogonal}"] if stage.semi_orthogonal is not None else []
-    parts += [f"no {name}" for name in ("masking", "dropout") if not getattr(stage, name)]
-    return "; ".join([*parts, f"seed {stage.seed}"])
+    from paredown.report.trial_table import detail_lines, figures_table, map_lines, parts_table
+
+    screen = console()
+    screen.print(Text(_headline(spec, trial)))
+    outcome = trial.outcome or trial.partial
+    if outcome is not None:
+        screen.print(figures_table(outcome, "measurements" if trial.outcome else "measured before it was stopped"))
+        for line in detail_lines(outcome):
+            screen.print(Text(line, "dim"))
+    screen.print(parts_table(trial.configuration))
+    for text in map_lines(trial.configuration, screen.width):
+        screen.print(text)
 
 
-def _ablate(options: argparse.Namespace) -> int:
+def _diff(options: argparse.Namespace, spec: "StudySpec", trial: "Trial", other: "Trial") -> int:
+    """Two trials side by side: measurements, and of the configuration only what differs."""
+    if trial.number == other.number:
+        raise BadInput(f"two trials are compared, --trial and --diff are both {trial.number}")
+    if _wrote([trial, other], options):
+        return 0
+    if options.json:
+        from paredown.report.trial_parts import differing
+
+        rows = [{"part": part, "trial": one, "diff": two} for part, one, two in differing(trial.configuration, other.configuration)]
+        print_json({"trials": [_trial_json(trial), _trial_json(other)], "differs": rows})
+        return 0
+    _print_diff(spec, trial, other)
+    return 0
+
+
+def _print_diff(spec: "StudySpec", trial: "Trial", other: "Trial") -> None:
+    from rich.text import Text
+
+    from paredown.report.trial_table import compared_table, differing_map_lines, differing_table
+    from paredown.search.final import NOTHING
+
+    screen = console()
+    names = (f"trial {trial.number}", f"trial {other.number}")
+    for each in (trial, other):
+        screen.print(Text(_headline(spec, each)))
+    outcomes = (trial.outcome or trial.partial or NOTHING, other.outcome or other.partial or NOTHING)
+    screen.print(compared_table(names, outcomes, "measurements"))
+    pair = (trial.configuration, other.configuration)
+    differs = differing_table(names, pair)
+    screen.print(Text("the two have one configuration") if differs is None and pair[0] == pair[1] else differs or Text(""))
+    for text in differing_map_lines(names, pair, screen.width):
+        screen.print(text)
+
+
+def _draw(path: Path, spec: "StudySpec", trial: "Trial") -> None:
+    from paredown.report.bit_map_figure import draw_bit_map
+    from paredown.report.figure_file import write_figure
+
+    write_figure(draw_bit_map(trial.configuration, f"trial {trial.number} of {spec.name}: {describe(trial).partition('; zeros')[0]}"), path)
+
+
+def _ablate(options: argparse.Namespace, spec: "StudySpec", trial: "Trial") -> int:
     """Measure the trial and itself without each axis, side by side."""
     from paredown.commands.telling import Telling
+    from paredown.report.csv_file import STDOUT, write_csv
     from paredown.search.study import read_identity
     from paredown.trials.ablation import ablate
     from paredown.trials.study_run import studied_model
 
-    spec, trials = read_study(options.study)
-    trial = find_trial(trials, options.trial)
     if trial.outcome is None:
         raise BadInput(f"what axes bought is measured of a complete trial, trial {trial.number} is {trial.state}")
     model = studied_model(spec, str(read_identity(options.study)["model"]))
     with Telling() as telling:
         found = ablate(spec, model, trial.configuration, telling)
+    if options.csv is not None:
+        write_csv([_ablated_cells(trial, each) for each in found], options.csv)
     if options.json:
         print_json({"trial": trial.number, "ablation": [each.to_dict() for each in found]})
-        return 0
+    elif options.csv != STDOUT:
+        _print_ablation(spec, trial, found)
+    return 0
+
+
+def _ablated_cells(trial: "Trial", each: "Ablated") -> "dict[str, Cell]":
+    from paredown.report.csv_file import figure_cells
+
+    cells: dict[str, Cell] = {"trial": trial.number, "without": each.axis, "configuration": each.configuration.digest}
+    for name, figure in each.outcome.measurements:
+        cells |= figure_cells(name, figure)
+    return cells
+
+
+def _print_ablation(spec: "StudySpec", trial: "Trial", found: "tuple[Ablated, ...]") -> None:
     metric = METRICS[spec.objectives.quality]
     columns = ("", f"quality {metric}", "latency ms", "size MB", "bought: quality", "latency", "size")
     caption = (
@@ -138,10 +177,8 @@ def _ablate(options: argparse.Namespace) -> int:
         "Quality is the difference to the uncompressed model, above 0 where better.\n"
         "Bought: what the axis changed, its row against the first; latency and size as share of what they would be without it."
     )
-    console().print(
-        table(f"trial {trial.number} of {spec.name}: {describe(trial)}", columns, (_bought(each, found[0]) for each in found), caption)
-    )
-    return 0
+    rows = (_bought(each, found[0]) for each in found)
+    console().print(table(f"trial {trial.number} of {spec.name}: {describe(trial)}", columns, rows, caption))
 
 
 def _bought(each: "Ablated", whole: "Ablated") -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from paredown.profilers.measurement import Measurement
 from paredown.search.budget import Budget
 from paredown.search.final import Final
 from paredown.search.front import FrontPoint
@@ -10,7 +11,7 @@ from paredown.search.misses import nearest_to
 from paredown.search.trial import Trial
 from paredown.search.units import format_value
 
-QUALITY = "Quality is the difference to the uncompressed model, above 0 where better; brackets hold 95 % intervals;"
+QUALITY = "Quality is the difference to the uncompressed model, above 0 where better."
 
 
 def joint_caption(front: JointFront, entries: Sequence[Entry]) -> list[str]:
@@ -23,20 +24,25 @@ def joint_caption(front: JointFront, entries: Sequence[Entry]) -> list[str]:
         *(f"{note[0].upper()}{note[1:]}." for note in front.notes),
         f"{'; '.join(counts)}. {QUALITY}",
         *notes([each.point for each in front.points], alike=any(each.indistinguishable for each in front.points)),
-        "Feasible: within the budgets of its own study, as measured there.",
+        *(["Within budget: the budgets of its own study, as measured there."] if any(entry.budgets for entry in entries) else []),
         *(line for entry in entries for line in told_stopped(entry.name, entry.trials)),
     ]
 
 
 def notes(points: Sequence[FrontPoint], alike: bool = False) -> list[str]:
     """What a reader must know of the columns."""
-    lines = [
-        "latency is of one load of each model: where it lies in memory, 1 to 4 %, is not in its interval;",
-        "'x at fixed tokens' is latency over the uncompressed model's, both decoding the same number of tokens; tokens: mean decoded.",
-    ]
+    lines = ["Latency is of one load of each model: where it lies in memory, 1 to 4 %, is not in its interval."]
+    if any("fixed_tokens_ratio" in figure.detail_of for point in points for figure in _figures(point)):
+        lines.append(
+            "'x at fixed tokens': latency over the uncompressed model's, both decoding the same number of tokens; tokens: mean decoded."
+        )
     if alike or any(point.indistinguishable for point in points):
         lines.append("≈ lists trials that this one is not shown to beat in anything: where it is better, the 95 % intervals meet.")
     return lines
+
+
+def _figures(point: FrontPoint) -> list[Measurement]:
+    return [] if point.trial.outcome is None else [figure for _, figure in point.trial.outcome.measurements]
 
 
 def nothing_kept(trials: Sequence[Trial], budgets: Sequence[Budget], nothing: bool) -> list[str]:

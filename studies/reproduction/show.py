@@ -1,0 +1,81 @@
+"""A result for people: a table in the terminal, and Markdown that is committed beside the figures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from studies.reproduction.result import Column, Figure, Result, Row
+
+_NONE = "—"
+
+
+def print_result(result: Result, console: Console | None = None) -> None:
+    """The table, the verdict and the notes."""
+    screen = console or Console(soft_wrap=False, highlight=False)
+    table = Table(title=Text(f"{result.study}, {result.place}: {result.title}"), title_justify="left")
+    for order, heading in enumerate(_headings(result)):
+        table.add_column(Text(heading), justify="left" if order == 0 else "right", overflow="fold")
+    for row in result.rows:
+        table.add_row(*map(Text, _cells(result, row)))
+    screen.print(table)
+    screen.print(Text(f"{result.verdict.upper()}: {result.conclusion}"))
+    for note in result.notes:
+        screen.print(Text(f"  {note}"))
+
+
+def to_markdown(result: Result) -> str:
+    """A section: table, verdict, notes, and where it was made."""
+    lines = [f"## {result.place}: {result.title}", ""]
+    headings = _headings(result)
+    lines += [_line(headings), _line(["---"] + ["---:"] * (len(headings) - 1))]
+    lines += [_line(_cells(result, row)) for row in result.rows]
+    lines += ["", f"**{result.verdict.capitalize()}.** {result.conclusion}", ""]
+    lines += [f"- {note}" for note in result.notes]
+    lines += [""] * bool(result.notes)
+    lines += [f"![{result.place}]({result.figure})", ""] if result.figure else []
+    settings = ", ".join(f"{name} {value}" for name, value in result.settings.items())
+    lines += [f"*{settings}; {result.seconds:.0f} s; {result.machine}; {result.versions}*", ""]
+    return "\n".join(lines)
+
+
+def write_page(title: str, command: str, results: Sequence[Result], path: Path) -> None:
+    """All results of a study on one page, in the order given."""
+    head = [f"# {title}: results", "", f"Made by `{command}`. The paper's figures stand beside ours; brackets hold 95 % intervals.", ""]
+    summary = ["| | | |", "| --- | --- | --- |", *(_line([each.place, each.verdict, each.conclusion]) for each in results), ""]
+    path.write_text("\n".join([*head, *summary, *map(to_markdown, results)]).rstrip() + "\n", encoding="utf-8")
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def _headings(result: Result) -> list[str]:
+    headings = [""]
+    for column in result.columns:
+        headings += [column.name] if column.ours_only else [f"{column.name}, paper", f"{column.name}, here"]
+    return headings
+
+
+def _cells(result: Result, row: Row) -> list[str]:
+    cells = [row.name]
+    for place, column in enumerate(result.columns):
+        if not column.ours_only:
+            cells.append(_figure(column, row.paper.get(column.name)))
+        if row.not_run:
+            cells.append(f"not run: {row.not_run}" if place == 0 else _NONE)
+        else:
+            cells.append(_figure(column, row.ours.get(column.name), row.intervals.get(column.name)))
+    return cells
+
+
+def _figure(column: Column, value: Figure | None, interval: tuple[float, float] | None = None) -> str:
+    if value is None:
+        return _NONE
+    if isinstance(value, str):
+        return value
+    sign = "+" if column.sign else ""
+    around = f" [{interval[0]:.{column.digits}f}, {interval[1]:.{column.digits}f}]" if interval else ""
+    return f"{value:{sign}.{column.digits}f}{around}"
