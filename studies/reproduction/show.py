@@ -10,6 +10,7 @@ from rich.text import Text
 from studies.reproduction.result import Column, Figure, Result, Row
 
 _NONE = "—"
+_WIDE = 140  # columns of a terminal that has room for intervals; Markdown has them always
 
 
 def print_result(result: Result, console: Console | None = None) -> None:
@@ -19,7 +20,7 @@ def print_result(result: Result, console: Console | None = None) -> None:
     for order, heading in enumerate(_headings(result)):
         table.add_column(Text(heading), justify="left" if order == 0 else "right", overflow="fold")
     for row in result.rows:
-        table.add_row(*map(Text, _cells(result, row)))
+        table.add_row(*map(Text, _cells(result, row, intervals=screen.width >= _WIDE)))
     screen.print(table)
     screen.print(Text(f"{result.verdict.upper()}: {result.conclusion}"))
     for note in result.notes:
@@ -59,16 +60,24 @@ def _headings(result: Result) -> list[str]:
     return headings
 
 
-def _cells(result: Result, row: Row) -> list[str]:
+def _cells(result: Result, row: Row, intervals: bool = True) -> list[str]:
     cells = [row.name]
+    around = row.intervals if intervals else {}
     for place, column in enumerate(result.columns):
         if not column.ours_only:
-            cells.append(_figure(column, row.paper.get(column.name)))
+            cells.append(_printed(row.paper.get(column.name)))
         if row.not_run:
             cells.append(f"not run: {row.not_run}" if place == 0 else _NONE)
         else:
-            cells.append(_figure(column, row.ours.get(column.name), row.intervals.get(column.name)))
+            cells.append(_figure(column, row.ours.get(column.name), around.get(column.name)))
     return cells
+
+
+def _printed(value: Figure | None) -> str:
+    """A figure of the paper, with the digits that it has there."""
+    if value is None:
+        return _NONE
+    return value if isinstance(value, str) else f"{value:.10g}"
 
 
 def _figure(column: Column, value: Figure | None, interval: tuple[float, float] | None = None) -> str:

@@ -17,8 +17,6 @@ from pathlib import Path
 import numpy as np
 
 from paredown.bundle import write_bundle
-from paredown.commands.calibrated import prepare
-from paredown.commands.configure import configured
 from paredown.data import Split, open_data
 from paredown.models import Model, load_model
 from paredown.profilers.machine_load import MachineWatch
@@ -27,7 +25,9 @@ from paredown.quality import paired_difference, score
 from paredown.runtime import Translator
 from paredown.runtime.audio import read_audio
 from paredown.space.configuration import Activations
+from paredown.trials.conversion import configured
 from paredown.trials.decoding import Decoder
+from paredown.trials.preparing import prepare
 from tests.benchmarks.candidates import Bundle
 from tests.benchmarks.interleave import ratio, time_interleaved
 from tests.benchmarks.machine_watch import tell_others

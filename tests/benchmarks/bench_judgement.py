@@ -13,12 +13,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from paredown.commands.configure import configured
 from paredown.data import open_data
 from paredown.models import load_model
 from paredown.quality.judgement import loss_of
 from paredown.quality.pairs import Pairs
 from paredown.quality.resampling import DRAWS
+from paredown.trials.conversion import configured
 from paredown.trials.decoding import Decoder
 from paredown.trials.evaluation import uncompressed
 from paredown.trials.workshop import Workshop

@@ -13,14 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from paredown.bundle import write_bundle
-from paredown.commands.calibrated import prepare
-from paredown.commands.configure import configured
 from paredown.data import Split, open_data
 from paredown.models import Model, load_model
 from paredown.profilers.size import measure_size
 from paredown.quality import paired_difference, score
 from paredown.space.configuration import Method
+from paredown.trials.conversion import configured
 from paredown.trials.decoding import Decoder
+from paredown.trials.preparing import prepare
 
 MODEL = "bundled:tatoeba-en-de"
 FP32_BITS, MOST_LOSS_CHRF = 32, 0.3

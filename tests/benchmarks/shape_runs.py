@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from paredown.bundle import write_bundle
-from paredown.commands.configure import configured
 from paredown.compress.network import compress_model
 from paredown.models import Model
 from paredown.runtime.beam import beam_search_fixed
+from paredown.trials.conversion import configured
 from tests.benchmarks.bars import Bar, compare_ids, print_bars, print_timings
 from tests.benchmarks.candidates import Bundle, Cached, Candidate, Espnet
 from tests.benchmarks.espnet_search import quantize_linear

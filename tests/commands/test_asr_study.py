@@ -56,13 +56,11 @@ def test_a_converted_model_decodes_jointly(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_a_model_of_recognition_is_judged_by_its_word_errors(tmp_path: Path) -> None:
-    from argparse import Namespace
-
-    from paredown.commands.run import _spec
+    from paredown.trials.default_study import asked_spec
 
     write_model(tmp_path / "model")
-    assert _spec(Namespace(study=str(tmp_path / "model"), data=None)).objectives.quality == "wer"
-    assert _spec(Namespace(study="bundled:tatoeba-en-de", data=None)).objectives.quality == "chrf"
+    assert asked_spec(str(tmp_path / "model")).objectives.quality == "wer"
+    assert asked_spec("bundled:tatoeba-en-de").objectives.quality == "chrf"
 
 
 def test_word_errors_are_an_objective_and_a_budget(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

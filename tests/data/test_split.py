@@ -75,7 +75,9 @@ def test_separators_inside_a_line_do_not_end_it(tmp_path: Path) -> None:
     assert load_split(kaldi).references("asr") == (text,)
 
 
-def test_kaldi_paths_start_at_the_folder_or_else_at_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kaldi_paths_start_at_the_folder_or_else_at_the_recipe_or_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dump = tmp_path / "dump" / "raw" / "test"
     for folder in (dump / "data", tmp_path / "data"):
         folder.mkdir(parents=True)
@@ -88,8 +90,16 @@ def test_kaldi_paths_start_at_the_folder_or_else_at_the_working_folder(tmp_path:
     assert found == [Path("dump/raw/test/data/both.wav"), tmp_path / "data" / "recipe.wav"]
     monkeypatch.chdir(dump)
     assert found[1].is_file()  # whichever folder is the working one later
-    with pytest.raises(BadInput, match=r"line 2: the audio file .*recipe\.wav does not exist"):
-        load_split(dump)
+    assert [utterance.audio for utterance in load_split(dump).utterances] == [dump / "data" / "both.wav", tmp_path / "data" / "recipe.wav"]
+    lonely = tmp_path / "elsewhere" / "lonely"
+    lonely.mkdir(parents=True)
+    (lonely / "wav.scp").write_text("u1 gone/recipe.wav\n")
+    (lonely / "text").write_text("u1 hello\n")
+    with pytest.raises(BadInput, match=r"line 1: the audio file .*gone/recipe\.wav does not exist"):
+        load_split(lonely)
+    (dump / "gone").mkdir()
+    (dump / "gone" / "recipe.wav").write_bytes(b"RIFF")
+    assert load_split(lonely).utterances[0].audio == dump / "gone" / "recipe.wav"  # the working folder comes last
 
 
 def test_a_command_in_wav_scp_is_not_run(tmp_path: Path) -> None:

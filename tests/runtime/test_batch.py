@@ -109,8 +109,8 @@ def test_a_batch_of_real_graphs_translates_as_one_by_one(tmp_path: Path) -> None
 def test_an_int8_bundle_batches_only_where_that_is_allowed(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     from paredown.bundle.write import write_bundle
-    from paredown.commands.configure import configured
     from paredown.compress.network import compress_model
+    from paredown.trials.conversion import configured
     from tests.models.checkpoints import st_config
     from tests.runtime.test_end_to_end import make_model, make_waveform
 

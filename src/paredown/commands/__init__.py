@@ -3,6 +3,40 @@
 Everything heavy is imported inside the function that runs, so that `paredown --help` and `paredown translate` start at once.
 """
 
-from paredown.commands import analyse, bundles, compare, confirm, doctor, evaluate, finish, fronts, profile, run, schema, show, translate
+from paredown.commands import (
+    analyse,
+    bundles,
+    compare,
+    confirm,
+    dashboard,
+    doctor,
+    evaluate,
+    finish,
+    fronts,
+    init,
+    profile,
+    report,
+    run,
+    schema,
+    show,
+    translate,
+)
 
-COMMANDS = (doctor, run, fronts, finish, confirm, show, bundles, analyse, evaluate, compare, profile, translate, schema)
+COMMANDS = (
+    doctor,
+    init,
+    run,
+    fronts,
+    finish,
+    confirm,
+    show,
+    bundles,
+    report,
+    dashboard,
+    analyse,
+    evaluate,
+    compare,
+    profile,
+    translate,
+    schema,
+)

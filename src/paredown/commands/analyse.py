@@ -1,23 +1,16 @@
 """`paredown analyse`: what a model bears: bit-widths of every layer, blocks that go, zeros in every module group, attention heads."""
 
 import argparse
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paredown.commands.printing import add_json, console, positive, print_json, table
+from paredown.trials.analysing import PARTS
 
 if TYPE_CHECKING:
-    from paredown.analysis.heads import HeadDivergences
-    from paredown.analysis.pruning import PruningCurves
-    from paredown.analysis.result import Analysis
-    from paredown.report.frontier_table import FrontierTable
     from paredown.trials.agreeing import Agreements
-    from paredown.trials.block_order import OrderRule
-
-PARTS = ("bits", "blocks", "pruning", "heads")
-_FEWEST_BLOCKS = 2
+    from paredown.trials.analysing import Analysed
 
 
 def add(subparsers: Any) -> None:
@@ -39,18 +32,6 @@ def add(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What was measured; None where it was not asked for. `order`: the rule that blocks went by."""
-
-    analysis: "Analysis"
-    order: "OrderRule"
-    pruning: "PruningCurves | None"
-    heads: "HeadDivergences | None"
-    frontier: "FrontierTable | None"
-    agreements: "Agreements | None"
-
-
 def run(options: argparse.Namespace) -> int:
     """Measure what is asked for (from the cache where it was measured before) and print it, the most sensitive first."""
     from paredown.errors import BadInput
@@ -66,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
 
         write_pruning_figure(options.figure, found.pruning, f"{options.model}: {found.pruning.subset}")
     if options.json:
-        print_json(_figures(found))
+        print_json(found.to_dict())
         return 0
     screen = console()
     for shown in _tables(found, options.model):
@@ -74,63 +55,19 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(options: argparse.Namespace) -> _Found:
+def _measure(options: argparse.Namespace) -> "Analysed":
     from paredown.commands.telling import Telling
     from paredown.data import open_data
     from paredown.models import load_model
-    from paredown.report.frontier_table import frontier_table
-    from paredown.trials.agreeing import analyse_agreement
-    from paredown.trials.block_order import OrderRule
-    from paredown.trials.decoding import Decoder
-    from paredown.trials.head_analysis import analyse_heads
-    from paredown.trials.pruning_curves import analyse_pruning
-    from paredown.trials.sensitivity import AnalysisSettings, analyse
-    from paredown.trials.study_run import check_split
-    from paredown.trials.workshop import Workshop
+    from paredown.trials.analysing import analyse_model
 
-    model, split, parts = load_model(options.model), open_data(options.data), options.parts
-    least = min(_FEWEST_BLOCKS, dict(model.inventory().blocks)["decoder"])
-    settings = AnalysisSettings(
-        kl_utterances=options.utterances if "bits" in parts else 0,
-        measure=options.measure,
-        orders=(("decoder", least),) if "blocks" in parts else (),
-        order=OrderRule(by=options.by),
-    )
-    with Decoder() as decoder, Workshop(model) as workshop, Telling() as tell:
-        check_split(split, workshop)
-        context = model, split, workshop, decoder
-        analysis = analyse(*context, settings, tell).analysis
-        return _Found(
-            analysis,
-            settings.order,
-            analyse_pruning(*context, tell, metric=options.metric, utterances=options.utterances) if "pruning" in parts else None,
-            analyse_heads(*context, tell, options.utterances) if "heads" in parts else None,
-            frontier_table(model.inventory(), analysis) if analysis.paths else None,
-            analyse_agreement(*context, tell, options.utterances) if options.agreement else None,
-        )
+    model, split = load_model(options.model), open_data(options.data)
+    names = ("utterances", "measure", "by", "metric", "agreement")
+    with Telling() as tell:
+        return analyse_model(model, split, options.parts, **{name: getattr(options, name) for name in names}, tell=tell)
 
 
-def _figures(found: _Found) -> Mapping[str, Any]:
-    analysis, pruning, heads = found.analysis, found.pruning, found.heads
-    rows = zip(analysis.paths, analysis.kl.tolist(), strict=True)
-    figures: dict[str, Any] = {"subset": analysis.subset, "seconds": analysis.seconds}
-    figures["kl"] = {path: dict(zip(map(str, analysis.widths), row, strict=True)) for path, row in rows}
-    figures["order"] = {
-        stack: {"removed": order.removed, "by": found.order.by, "scores": order.scores} for stack, order in analysis.layer_order.items()
-    }
-    if found.frontier is not None:
-        figures["frontier"] = {"points": found.frontier.points, "rows": [row.to_dict() for row in found.frontier.rows]}
-    if pruning is not None:
-        curves = dict(zip(pruning.groups, pruning.values.tolist(), strict=True))
-        figures["pruning"] = {"metric": pruning.metric, "shares": pruning.shares, "curves": curves, "subset": pruning.subset}
-    if heads is not None:
-        figures["heads"] = {"divergences": heads.by_attention, "subset": heads.subset}
-    if found.agreements is not None:
-        figures["agreement"] = found.agreements.to_dict()
-    return figures
-
-
-def _tables(found: _Found, model: str) -> Iterator[Any]:
+def _tables(found: "Analysed", model: str) -> Iterator[Any]:
     from paredown.report.frontier_table import COLUMNS
     from paredown.report.pruning_table import pruning_columns, pruning_table
 

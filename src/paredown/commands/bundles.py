@@ -2,32 +2,21 @@
 
 import argparse
 import sys
-from dataclasses import asdict
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paredown.commands.configure import add_configuration, configuration_of
 from paredown.commands.printing import add_budgets, add_json, megabytes, print_json
-from paredown.commands.recovering import (
-    add_recovery,
-    check_recovery,
-    open_training,
-    trained_weights,
-    trains_adapters,
-    with_gap,
-    with_recovery,
-)
+from paredown.commands.recovering import add_recovery, check_recovery, open_training, with_recovery
 from paredown.errors import BadInput
-from paredown.space.configuration import Configuration
+from paredown.trials.conversion import own_data
 
 if TYPE_CHECKING:
-    from paredown.bundle.forms import Form
-    from paredown.bundle.parity.gate import ParityReport
-    from paredown.commands.calibrated import Prepared
-    from paredown.models import Model
+    from paredown.search.trial import Trial
+    from paredown.trials.exporting import Written
 
-
-FP32_BYTES = 4
 _TOLD: dict[str, str] = {
     "self-contained": "ONNX files that plain onnxruntime loads ({folder}/README.txt says how)",
     "espnet": "an ESPnet checkpoint for more training (--config {folder}/config.yaml --init_param {folder}/model.pth)",
@@ -76,40 +65,25 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 def run_convert(options: argparse.Namespace) -> int:
     """Load the model, compress it as asked and write the bundle, after the parity check."""
     from paredown.bundle.forms import check_place
-    from paredown.commands.calibrated import check_data, needs_data, prepare
     from paredown.commands.telling import Telling
-    from paredown.data import PREFIX, open_data
+    from paredown.data import open_data
     from paredown.models import load_model
+    from paredown.trials.exporting import convert_model
+    from paredown.trials.preparing import check_use
 
     _check_options(options)
     check_recovery(options)
     check_place(options.output, options.form, options.force)
-    whole, training = load_model(options.model), open_training(options)
-    configuration = with_recovery(configuration_of(whole, options), options, training)
-    model = _weights(whole, configuration, options)
-    data = options.data or (f"{options.model}/analysis" if options.model.startswith(PREFIX) else None)
-    fixed = "the configuration file says what computes each layer" if options.configuration else None
-    if options.form == "espnet":
-        fixed = "a checkpoint has no kernels"
-    if options.data and not needs_data(model, configuration):
-        what = "--method gptq and for layers in int8, checked for outliers, and for adapters"
-        raise BadInput(f"--data is for {what}; got {options.data} for none of them")
+    model, training = load_model(options.model), open_training(options)
+    configuration = with_recovery(configuration_of(model, options), options, training)
+    if options.data:
+        check_use(model, configuration, options.data)
+    data = options.data or own_data(options.model)
     split = open_data(data) if data else None
-    check_data(configuration, split)  # before minutes of training
+    fixed = "the configuration file says what computes each layer" if options.configuration else None
     with Telling() as tell:
-        recovered = trained_weights(model, configuration, training, tell, whole)
-    prepared = prepare(model, configuration, split, fixed, recovered)
-    return _write(model, with_gap(model, prepared, recovered, split), options)
-
-
-def _weights(model: "Model", configuration: Configuration, options: argparse.Namespace) -> "Model":
-    """The model whose weights the configuration takes; it is said where they are a supernet's."""
-    from paredown.trials.supernets import weights_of
-
-    taken = weights_of(model, configuration)
-    if taken is not model and not options.json:
-        print(f"weights: those of the supernet {taken.path}, which the configuration's schedule names")
-    return taken
+        write = partial(convert_model, model, configuration, options.output, options.form, split=split, fixed=fixed)
+        return _tell(partial(write, training=training, force=options.force, tell=tell), options)
 
 
 def _check_options(options: argparse.Namespace) -> None:
@@ -128,14 +102,11 @@ def _check_options(options: argparse.Namespace) -> None:
 def run_export(options: argparse.Namespace) -> int:
     """Write the bundle of one trial, chosen by number or by a rule within the budgets."""
     from paredown.bundle.forms import check_place
-    from paredown.commands.calibrated import prepare
-    from paredown.commands.fronts import budgets_of, find_trial, read_study
     from paredown.commands.telling import Telling
     from paredown.search.confirmation import read_confirmation
     from paredown.search.pick import pick_trial
-    from paredown.search.study import read_identity
-    from paredown.trials.recovering import kept_training
-    from paredown.trials.study_run import split_of, studied_model, target_of
+    from paredown.search.study_folder import budgets_of, find_trial, read_study
+    from paredown.trials.exporting import export_trial
 
     spec, trials = read_study(options.study)
     check_place(options.output, options.form, options.force)
@@ -146,66 +117,38 @@ def run_export(options: argparse.Namespace) -> int:
     else:
         budgets, record = budgets_of(spec, options.budget), read_confirmation(options.study)
         trial = pick_trial(options.pick, trials, spec.objective_list, budgets, record, options.by)
-    identity = read_identity(options.study)
-    whole = studied_model(spec, str(identity["model"]))
-    model = _weights(whole, trial.configuration, options)
-    figures = {name: figure.to_dict() for name, figure in (trial.outcome.measurements if trial.outcome else ())}
-    about = {"study": spec.name, "trial": trial.number, "label": trial.label, "target": target_of(identity)}
-    heard = trial.configuration.is_calibrated or trains_adapters(trial.configuration)
-    split = split_of(spec, "analysis") if heard else None
-    training = kept_training(spec, model.task) if trial.configuration.is_recovered else None
     with Telling() as tell:
-        recovered = trained_weights(model, trial.configuration, training, tell, whole)
-    prepared = prepare(model, trial.configuration, split, "the trial says what computes each layer", recovered)
-    prepared = with_gap(model, prepared, recovered, split)
-    return _write(model, prepared, options, {**about, "measurements": figures})
+        write = partial(export_trial, options.study, trial, options.output, options.form, force=options.force, tell=tell)
+        return _tell(write, options, trial)
 
 
-def _write(model: "Model", prepared: "Prepared", options: argparse.Namespace, about: dict[str, Any] | None = None) -> int:
-    """Check parity with torch, write the bundle, say what it became. `about` goes into `measurements.json`, which counts for nothing."""
-    from paredown.bundle import ParityError, check_parity
-    from paredown.bundle.forms import write_form
-    from paredown.profilers.machine_lock import machine_share
+def _tell(write: "Callable[[], Written]", options: argparse.Namespace, trial: "Trial | None" = None) -> int:
+    """Write it, then say what it became."""
+    from paredown.bundle import ParityError
 
-    form: Form = options.form
-    compressed = prepared.compressed
     try:
-        with machine_share():
-            check = None if form == "espnet" else check_parity(model, compressed)  # a checkpoint has no graphs
-            folder = write_form(model, compressed, options.output, form, force=options.force, about=about)
+        written = write()
     except ParityError as error:
         print(f"paredown: {error}", file=sys.stderr)
         return 1
     if options.json:
-        print_json(({"trial": about["trial"]} if about else {}) | _figures(model, folder, form, check) | prepared.figures)
-    else:
-        made = f"trial {about['trial']} ({about['label']}) -> " if about else ""
-        print(made + _sentence(model, folder, form))
-        for line in [str(check)] * (check is not None) + prepared.lines:
-            print(f"  {line}")
+        print_json(({} if trial is None else {"trial": trial.number}) | written.to_dict())
+        return 0
+    if written.supernet is not None:
+        print(f"weights: those of the supernet {written.supernet}, which the configuration's schedule names")
+    made = "" if trial is None else f"trial {trial.number} ({trial.label}) -> "
+    print(made + _sentence(written))
+    for line in [str(written.parity)] * (written.parity is not None) + written.prepared.lines:
+        print(f"  {line}")
     return 0
 
 
-def _figures(model: "Model", folder: Path, form: "Form", check: "ParityReport | None") -> dict[str, Any]:
-    from paredown.profilers.size import measure_ratios, measure_size
-
-    figures: dict[str, Any] = {"bundle": str(folder), "form": form, "size_bytes": measure_size(folder).size_bytes}
-    if form == "bundle":
-        figures["ratios"] = asdict(measure_ratios(folder, model.inference_parameters))
-    return figures | ({} if check is None else {"parity": check.to_dict()})
-
-
-def _sentence(model: "Model", folder: Path, form: "Form") -> str:
+def _sentence(written: "Written") -> str:
     """Where it is, how large, how much smaller than the model in fp32."""
-    from paredown.profilers.size import measure_ratios, measure_size
-
-    size_bytes = measure_size(folder).size_bytes
-    if form == "bundle":
-        ratios = measure_ratios(folder, model.inference_parameters)
-        ways = {"nominal bits": ratios.nominal_bits, "weight bytes": ratios.weight_bytes, "bundle bytes": ratios.bundle_bytes}
-        smaller = ", ".join(f"{ratio:.1f}x by {way}" for way, ratio in ways.items())
-        return f"{folder}: {megabytes(size_bytes)}, smaller than fp32 {smaller}"
-    what = _TOLD[form].format(folder=folder)
-    if form == "espnet":
-        return f"{folder}: {megabytes(size_bytes)}, {what}"
-    return f"{folder}: {megabytes(size_bytes)}, {FP32_BYTES * model.inference_parameters / size_bytes:.1f}x smaller than fp32, {what}"
+    where = f"{written.folder}: {megabytes(written.size_bytes)}"
+    if written.ratios is not None:
+        found = written.ratios
+        ways = {"nominal bits": found.nominal_bits, "weight bytes": found.weight_bytes, "bundle bytes": found.bundle_bytes}
+        return f"{where}, smaller than fp32 " + ", ".join(f"{ratio:.1f}x by {way}" for way, ratio in ways.items())
+    what = _TOLD[written.form].format(folder=written.folder)
+    return f"{where}, {what}" if written.form == "espnet" else f"{where}, {written.times_smaller:.1f}x smaller than fp32, {what}"

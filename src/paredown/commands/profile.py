@@ -1,22 +1,14 @@
 """`paredown profile`: latency, energy, memory, size and work of a bundle, or of a model as it is, on this machine."""
 
 import argparse
-from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, get_args
 
-from paredown.commands.opening import opened
 from paredown.commands.printing import add_json, console, natural, positive, positive_real, print_json
-from paredown.errors import BadInput
+from paredown.trials.profile_request import ProtocolName, Source
 
-if TYPE_CHECKING:
-    from paredown.profilers.energy.protocol import Protocol
-    from paredown.profilers.latency import Effort
-    from paredown.trials.profile import ProfileRequest
-
-SOURCES = ("auto", "none", "rapl", "pyrapl", "battery", "nvml", "estimate")
-PROTOCOLS = ("quick", "on-device-st")
+SOURCES = get_args(Source)
+PROTOCOLS = get_args(ProtocolName)
 
 
 def add(subparsers: Any) -> None:
@@ -49,60 +41,19 @@ def run(options: argparse.Namespace) -> int:
     from paredown.data import open_data
     from paredown.report.latency_figure import check_figure, write_latency_figure
     from paredown.report.profile_tables import samples_of, show_profile
-    from paredown.trials.profile import take_profile
+    from paredown.trials.profile_request import make_request, profile_subject, timed_utterances
 
     if options.figure:
         check_figure(options.figure)
-    request = _request(options)
-    data = open_data(options.data)
-    split = data.first(min(len(data), max(options.first, request.protocol.utterances if options.protocol else 0)))
-    with ExitStack() as stack:
-        bundle = stack.enter_context(opened(options.subject))
-        reference = stack.enter_context(opened(options.against)) if options.against else None
-        profile = take_profile(bundle, reference, split, request)
+    names = ("target", "threads", "first", "quick", "time", "fixed_tokens", "beam_size", "energy", "protocol", "tdp_cores", "seed")
+    request = make_request(**{name: getattr(options, name) for name in names}, tdp_w=options.tdp)
+    data, named = open_data(options.data), options.protocol is not None
+    profile = profile_subject(options.subject, options.against, data, options.first, request, named)
     if options.figure:
         write_latency_figure(options.figure, samples_of(profile, options.subject, options.against), f"latency on {profile.machine.cpu}")
     if options.json:
         print_json(profile.to_dict())
     else:
-        show_profile(console(), profile, options.subject, options.against, len(split), options.charge)
+        utterances = timed_utterances(len(data), options.first, request, named)
+        show_profile(console(), profile, options.subject, options.against, utterances, options.charge)
     return 0
-
-
-def _request(options: argparse.Namespace) -> "ProfileRequest":
-    from paredown.trials.metering import EnergyRequest
-    from paredown.trials.profile import ProfileRequest
-
-    for name, value in (("--tdp", options.tdp), ("--tdp-cores", options.tdp_cores)):
-        if value is not None and options.energy != "estimate":
-            raise BadInput(f"{name} is for --energy estimate alone, got it with --energy {options.energy}")
-    named = options.energy not in ("auto", "none")
-    energy = EnergyRequest(options.target, options.energy if named else None, options.tdp, options.tdp_cores)
-    return ProfileRequest(
-        target=options.target,
-        threads=options.threads,
-        effort=_effort(options),
-        fixed_tokens=options.fixed_tokens,
-        beam_size=options.beam_size,
-        energy=None if options.energy == "none" else energy,
-        required=named,
-        protocol=_protocol(options),
-        seed=options.seed,
-    )
-
-
-def _effort(options: argparse.Namespace) -> "Effort":
-    from paredown.profilers.latency import CHEAP, STRICT
-    from paredown.search.units import parse_duration_s
-
-    return replace(CHEAP if options.quick else STRICT, seconds=parse_duration_s(options.time, "--time"))
-
-
-def _protocol(options: argparse.Namespace) -> "Protocol":
-    from paredown.profilers.energy.protocol import CHEAP, ON_BATTERY, ON_DEVICE_ST
-
-    if options.protocol == "on-device-st":
-        return ON_DEVICE_ST
-    if options.energy == "battery":
-        return ON_BATTERY
-    return replace(CHEAP, utterances=options.first)

@@ -1,4 +1,4 @@
-"""The flags that train a model before it is quantized, and where the weights of a schedule that trains come from."""
+"""The flags that train a model before it is quantized."""
 
 import argparse
 from dataclasses import replace
@@ -10,12 +10,7 @@ from paredown.space.configuration import Configuration
 from paredown.space.training import ADAPTERS, Kind, Mixture, Training
 
 if TYPE_CHECKING:
-    from paredown.commands.calibrated import Prepared
-    from paredown.compress.recovered import Recovered
-    from paredown.data import Split
-    from paredown.models import Model
     from paredown.recover.training_data import TrainingData
-    from paredown.trials.teller import Teller
 
 _OPTIONS = ("steps", "minutes", "teacher", "rate", "rank", "distilled")
 
@@ -88,34 +83,3 @@ def with_recovery(configuration: Configuration, options: argparse.Namespace, dat
         return replace(configuration, schedule=(*before, stage, quantize))
     except ValueError as error:
         raise BadInput(str(error)) from None
-
-
-def trained_weights(
-    model: "Model", configuration: Configuration, data: "TrainingData | None", tell: "Teller", teacher: "Model | None" = None
-) -> "Recovered | None":
-    """What training makes of the model, from the cache or trained now, None where the schedule trains nothing. Raises BadInput.
-
-    `teacher`: the uncompressed model, where `model` is a supernet of it.
-    """
-    from paredown.trials.recoveries import Recovery, recover
-
-    return recover(model, configuration, Recovery(data, tell), teacher) if configuration.is_recovered else None
-
-
-def trains_adapters(configuration: Configuration) -> bool:
-    """Whether adapters are merged and then stored as codes, which makes another model, so that the gap is to be told."""
-    return bool(configuration.bits) and bool(configuration.trainings) and configuration.trainings[-1].kind in ADAPTERS
-
-
-def with_gap(model: "Model", prepared: "Prepared", recovered: "Recovered | None", split: "Split | None") -> "Prepared":
-    """The same with lines on what was trained: of adapters also what quantizing the merged weights costs, where `split` can tell: one
-    with references for every utterance.
-    """
-    from paredown.trials.requantizing import requantization_gap
-
-    if recovered is None:
-        return prepared
-    gap = None
-    if trains_adapters(prepared.compressed.configuration) and split is not None and split.has_references(model.task):
-        gap = requantization_gap(model, prepared.compressed, recovered, split)
-    return replace(prepared, recovered=dict(recovered.about), gap=gap)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paredown.commands.printing import add_budgets, add_json, positive, print_json
-from paredown.errors import BadInput
 
 if TYPE_CHECKING:
     from paredown.search.spec import StudySpec
@@ -32,9 +31,11 @@ def add(subparsers: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the study to its end and say where it stands."""
     from paredown.search.study_file import change_spec
+    from paredown.trials.default_study import anchored, asked_spec
     from paredown.trials.study_run import default_folder
 
-    spec = anchored(change_spec(_spec(options), trials=options.trials, time=options.time, budgets=options.budget, seed=options.seed))
+    asked = asked_spec(options.study, options.data)
+    spec = anchored(change_spec(asked, trials=options.trials, time=options.time, budgets=options.budget, seed=options.seed))
     folder = options.output or default_folder(spec)
     if options.dry_run:
         return _foretell(spec, folder, options)
@@ -81,49 +82,3 @@ def _conduct(spec: "StudySpec", folder: Path, options: argparse.Namespace) -> "F
             progress(standing)
 
         return conduct(spec, folder, watch, telling, options.warm or (), options.ray)
-
-
-def anchored(spec: "StudySpec") -> "StudySpec":
-    """The study with absolute paths, so that it can be resumed and exported from any folder."""
-
-    def absolute(path: str | None) -> str | None:
-        return str(Path(path).absolute()) if path and not path.startswith("bundled:") else path
-
-    data = {name: absolute(path) for name, path in spec.data.model_dump().items()}
-    model = spec.model.model_copy(update={"path": absolute(spec.model.path)})
-    warm = tuple(str(Path(folder).absolute()) for folder in spec.search.warm_start)
-    search = spec.search.model_copy(update={"warm_start": warm})
-    return spec.model_copy(update={"model": model, "data": spec.data.model_copy(update=data), "search": search})
-
-
-def _spec(options: argparse.Namespace) -> "StudySpec":
-    """The study of a file, or default settings for a model."""
-    from paredown.search.study_file import make_spec, read_spec
-
-    if options.study.endswith(".toml"):
-        if options.data:
-            raise BadInput(f"--data goes with a model; a study file names its own data, got --data {options.data} with {options.study}")
-        return read_spec(Path(options.study))
-    name = options.study.rstrip("/").rpartition("/")[2].rpartition(":")[2]
-    data = {}
-    if options.data:
-        data = {split: str(path) for split in ("analysis", "search", "test", "train") if (path := _split(Path(options.data), split))}
-        if "analysis" not in data or "search" not in data:
-            raise BadInput(f"--data is a folder with analysis and search inside (folders or manifests), got {options.data}")
-    settings = {"name": name, "model": {"path": options.study}, "data": data, "space": {"bits": {"average": [3.0, 8.0]}}}
-    return make_spec(settings | {"objectives": {"quality": _metric_of(options.study)}}, "default study")
-
-
-def _metric_of(model: str) -> str:
-    """What a model of this kind is judged by: word errors of recognition, chrF of translation. Raises ModelError as loading it does."""
-    from paredown.models.locate import locate_model, read_config
-    from paredown.models.network import read_task
-
-    return "wer" if read_task(read_config(locate_model(model))) == "asr" else "chrf"
-
-
-def _split(folder: Path, name: str) -> Path | None:
-    for path in (folder / name, folder / f"{name}.jsonl", folder / f"{name}.tsv"):
-        if path.exists():
-            return path
-    return None

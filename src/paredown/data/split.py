@@ -1,8 +1,8 @@
 """A split: utterances in a fixed order, each with its audio file and one reference.
 
 Three forms are read: a JSONL manifest, a TSV manifest with a header line (keys `id`, `audio`, `text`, `translation`; audio
-paths relative to the manifest), and a Kaldi-style folder as ESPnet dumps it (`wav.scp`, `text`, `text.<lang>`; audio paths
-relative to the folder or, as ESPnet writes them, to the working folder).
+paths relative to the manifest), and a Kaldi-style folder as ESPnet dumps it (see `paredown.data.kaldi`). In all of them audio
+is a file, or `ARCHIVE.ark:OFFSET` (see `paredown.data.archive`).
 """
 
 import csv
@@ -12,6 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from paredown.data.archive import copy_out, split_reference
+from paredown.data.kaldi import WAV_SCP, TextFiles, kaldi_rows
+from paredown.data.lines import read_lines
 from paredown.errors import BadInput
 
 
@@ -64,15 +67,17 @@ class Split:
         return total.hexdigest()
 
 
-def load_split(path: str | Path, *, labelled: bool = True) -> Split:
+def load_split(path: str | Path, *, labelled: bool = True, texts: TextFiles | None = None) -> Split:
     """The split that a manifest or folder describes; with `labelled` False, utterances may have neither text nor translation.
+
+    `texts`: which files of a Kaldi-style folder hold what is said and its translation, where a model's config tells.
 
     Raises BadInput, naming file and line, if it cannot be read, a line lacks a key, an id comes twice or an audio file is missing.
     """
     path = Path(path)
     if path.is_dir():
         manifest = path / "manifest.jsonl"
-        rows, source = (_jsonl_rows(manifest), manifest) if manifest.exists() else (_kaldi_rows(path), path / "wav.scp")
+        rows, source = (_jsonl_rows(manifest), manifest) if manifest.exists() else (kaldi_rows(path, texts), path / WAV_SCP)
     elif path.suffix in (".jsonl", ".tsv"):
         rows, source = (_jsonl_rows if path.suffix == ".jsonl" else _tsv_rows)(path), path
     else:
@@ -96,27 +101,27 @@ def _checked(rows: Iterable[tuple[int, Mapping[str, str | None]]], source: Path,
         for key in ("id", "audio", "text", "translation"):
             if not isinstance(row.get(key), str | None):
                 raise BadInput(f"{where}: {key!r} must be a string, got {row[key]!r}")
-        identity, audio = str(row["id"]), source.parent / str(row["audio"])
+        identity = str(row["id"])
         if identity in seen:
             raise BadInput(f"{where}: ids must be distinct, {identity} comes twice")
-        if not audio.is_file():
-            raise BadInput(f"{where}: the audio file {audio} does not exist")
         seen.add(identity)
-        yield Utterance(identity, audio, row.get("text") or None, row.get("translation") or None)
+        yield Utterance(identity, _audio(source.parent, str(row["audio"]), where), row.get("text") or None, row.get("translation") or None)
 
 
-def _lines(path: Path) -> list[str]:
-    """Lines end where files end them; U+2028 and its like, which `splitlines` also takes for ends, stay inside."""
-    try:
-        return path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BadInput(f"{path} must be UTF-8 text") from None
+def _audio(start: Path, written: str, where: str) -> Path:
+    """The audio file, copied out of its archive where it lies in one."""
+    reference = split_reference(written)
+    file = start / (written if reference is None else reference[0])
+    if reference is not None and file.is_file():
+        return copy_out(file, reference[1])
+    file = start / written
+    if not file.is_file():
+        raise BadInput(f"{where}: the audio file {file} does not exist")
+    return file
 
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str | None]]]:
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(read_lines(path), 1):
         if line.strip():
             try:
                 row = json.loads(line)
@@ -128,34 +133,6 @@ def _jsonl_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str | None]]]:
 
 
 def _tsv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str | None]]]:
-    reader = csv.DictReader(_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE)
+    reader = csv.DictReader(read_lines(path), delimiter="\t", quoting=csv.QUOTE_NONE)
     for row in reader:
         yield reader.line_num, row
-
-
-def _kaldi_rows(folder: Path) -> Iterator[tuple[int, Mapping[str, str | None]]]:
-    texts = _kaldi_table(folder / "text")
-    translations = _translations(folder)
-    for number, (identity, audio) in enumerate(_kaldi_table(folder / "wav.scp", required=True).items(), 1):
-        if audio.endswith("|"):
-            raise BadInput(f"{folder / 'wav.scp'}, line {number}: commands are not run; give a file instead of {audio!r}")
-        if not (folder / audio).is_file() and Path(audio).is_file():  # ESPnet dumps name files from the recipe's root
-            audio = str(Path(audio).absolute())
-        yield number, {"id": identity, "audio": audio, "text": texts.get(identity), "translation": translations.get(identity)}
-
-
-def _translations(folder: Path) -> dict[str, str]:
-    """The lines of the one `text.<lang>` that is not a copy of `text` (ESPnet's ST recipes keep source and target side by side)."""
-    source = _kaldi_table(folder / "text")
-    candidates = [table for path in sorted(folder.glob("text.*")) if (table := _kaldi_table(path)) != source]
-    if len(candidates) > 1:
-        names = ", ".join(path.name for path in sorted(folder.glob("text.*")))
-        raise BadInput(f"{folder} must hold one translation, it holds {names}")
-    return candidates[0] if candidates else {}
-
-
-def _kaldi_table(path: Path, *, required: bool = False) -> dict[str, str]:
-    if not required and not path.exists():
-        return {}
-    pairs = (line.split(maxsplit=1) for line in _lines(path) if line.strip())
-    return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}

@@ -15,7 +15,7 @@ from paredown.models.errors import ModelError
 from paredown.models.espnet import TooShortUttError
 from paredown.models.frontend import FrontendSettings
 from paredown.models.groups import build_inventory, inference_parameters
-from paredown.models.locate import CONFIG, locate_model, locate_tokenizer, locate_weights, read_config
+from paredown.models.locate import CONFIG, locate, locate_tokenizer, read_config
 from paredown.models.network import Network, Task, build_network, dropped_parts, read_tokens
 from paredown.models.weights import fill_network, read_weights
 from paredown.space.inventory import Inventory
@@ -31,10 +31,11 @@ class Model:
     `supernet.json`, where there is one).
 
     `dropped` names the parts of the config that inference leaves out; the weights of a source CTC among them stay in the network.
-    `source_tokens` is empty for ASR, `bpe_model` None unless `token_type` is "bpe".
+    `source_tokens` is empty for ASR, `bpe_model` None unless `token_type` is "bpe". `path` is the folder, `weights` the checkpoint in it.
     """
 
     path: Path
+    weights: Path
     task: Task
     config: dict[str, Any]
     network: Network
@@ -61,8 +62,7 @@ class Model:
     @property
     def files(self) -> dict[str, Path]:
         """What loading it reads, by the names under which another folder is loaded alike."""
-        weights = locate_weights(self.path)
-        found = {CONFIG: self.path / CONFIG, weights.name: weights}
+        found = {CONFIG: self.path / CONFIG, self.weights.name: self.weights}
         found |= {} if self.bpe_model is None else {"bpe.model": self.bpe_model}
         return found | ({SUPERNET: self.path / SUPERNET} if self.is_supernet else {})
 
@@ -93,43 +93,46 @@ class Model:
 
 
 def load_model(path: str | Path) -> Model:
-    """An ESPnet ST or ASR checkpoint folder, or `bundled:NAME`.
+    """An ESPnet ST or ASR checkpoint: its folder, the weights file in it, a tag of the hub, or `bundled:NAME`.
 
     Raises ModelError, one line that names the rule and the value; BadInput if nothing bundled has that name.
     """
-    folder = locate_model(path)
-    weights_file = locate_weights(folder)
-    config = read_config(folder)
+    located = locate(path)
+    folder, config = located.folder, read_config(located.folder)
     token_type = config.get("token_type", "bpe")
     if token_type not in TOKEN_TYPES:
         raise ModelError(f"token_type must be one of {', '.join(TOKEN_TYPES)}, got {token_type!r}")
     network = build_network(config)
     tokens = read_tokens(config, "token_list")
     source_tokens = read_tokens(config, "src_token_list") if config.get("src_token_list") else ()
-    fill_network(network, read_weights(weights_file))
+    fill_network(network, read_weights(located.weights))
     end = tokens.index(SOS_EOS) if SOS_EOS in tokens else len(tokens) - 1
     return Model(
         path=folder,
+        weights=located.weights,
         task=network.task,
         config=config,
         network=network.eval(),
         tokens=tokens,
         source_tokens=source_tokens,
         token_type=token_type,
-        bpe_model=locate_tokenizer(folder, config),
+        bpe_model=locate_tokenizer(folder, config, located.snapshot),
         normalization=config.get("normalize", "utterance_mvn"),
         sos=end,
         eos=end,
         dropped=dropped_parts(config),
-        digest=digest_model(folder),
+        digest=_digest_located(folder, located.weights),
     )
 
 
 def digest_model(path: str | Path) -> str:
     """The digest that `load_model(path)` has, without loading; raises as it does where files are missing."""
-    folder = locate_model(path)
-    files = [folder / CONFIG, locate_weights(folder)]
-    return _digest(*files, *([folder / SUPERNET] if (folder / SUPERNET).is_file() else []))
+    located = locate(path)
+    return _digest_located(located.folder, located.weights)
+
+
+def _digest_located(folder: Path, weights: Path) -> str:
+    return _digest(folder / CONFIG, weights, *([folder / SUPERNET] if (folder / SUPERNET).is_file() else []))
 
 
 def _digest(*files: Path) -> str:

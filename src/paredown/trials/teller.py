@@ -8,3 +8,13 @@ class Teller(Protocol):
 
     def line(self, text: str) -> None: ...
     def progress(self, what: str, done: int, total: int) -> None: ...
+
+
+class Quiet:
+    """Tells nobody."""
+
+    def line(self, text: str) -> None: ...
+    def progress(self, what: str, done: int, total: int) -> None: ...
+
+
+QUIET: Teller = Quiet()

@@ -66,6 +66,4 @@ def facts(folder: Path, words: str = "Tom was hit.") -> ReportFacts:
         Heard(words, audio, None, words, None, ((2, "a"), (1, "b")), False),
     )
     numbers = [trial.number for trial in read_front(folder).trials]
-    return ReportFacts(KeptAnalyses(kl, (order,), pruning), {number: anatomy for number in numbers[:3]}, heard, {})
-
-
+    return ReportFacts(KeptAnalyses(kl, (order,), pruning), dict.fromkeys(numbers[:3], anatomy), heard, {})

@@ -87,7 +87,10 @@ def test_its_figures_are_those_of_the_command(opened: Opened, study: Path, capsy
     inside = json.loads(opened.page.inner_text("#study-data"))["front"]
     assert inside == [{name: value for name, value in row.items() if name != "configuration"} for row in expected]
     assert [row["trial"] for row in expected] == [0, 1, 2, 4]
-    rows = [[cell.inner_text().strip() for cell in row.query_selector_all("td")] for row in opened.page.query_selector_all("#front-table tbody tr")]
+    rows = [
+        [cell.inner_text().strip() for cell in row.query_selector_all("td")]
+        for row in opened.page.query_selector_all("#front-table tbody tr")
+    ]
     assert [row[0] for row in rows] == [f"Trial {row['trial']}" for row in expected]
     assert rows[1][1:4] == ["−0.50 chrF [−1.50, +0.50]", "60.0 ms", "4.00 MB"]
     assert opened.page.title() == "toy: paredown report"
@@ -97,9 +100,10 @@ def test_its_figures_are_those_of_the_command(opened: Opened, study: Path, capsy
 def drawn(opened: Opened) -> dict[str, Any]:
     """Of the front as plotly drew it: titles of the axes and, of the trace of what keeps the budgets, its coordinates."""
     found: dict[str, Any] = opened.page.evaluate(
-        """() => { const node = document.getElementById("front-chart"), trace = node.data.find((one) => one.name === "on the front");
-        return { x: node.layout.xaxis.title.text, y: node.layout.yaxis.title.text, log: node.layout.xaxis.type === "log",
-        xs: trace.x, ys: trace.y, lows: trace.error_y.arrayminus, lines: node.layout.shapes.filter((one) => one.type === "line").length }; }"""
+        """() => { const { data, layout } = document.getElementById("front-chart");
+        const trace = data.find((one) => one.name === "on the front"), lines = layout.shapes.filter((one) => one.type === "line");
+        return { x: layout.xaxis.title.text, y: layout.yaxis.title.text, log: layout.xaxis.type === "log",
+        xs: trace.x, ys: trace.y, lows: trace.error_y.arrayminus, lines: lines.length }; }"""
     )
     return found
 
@@ -122,11 +126,13 @@ def test_a_point_opens_its_card(opened: Opened) -> None:
     assert opened.chosen() == "Trial 2"
     opened.page.select_option("#axis-x", label="size")
     opened.page.select_option("#axis-y", label="quality")
+    opened.page.evaluate("document.getElementById('front-chart').scrollIntoView({ block: 'center' })")
     place = opened.page.evaluate(
         """() => { const node = document.getElementById("front-chart"), box = node.getBoundingClientRect(), layout = node._fullLayout;
         return [box.x + layout._size.l + layout.xaxis.d2p(9), box.y + layout._size.t + layout.yaxis.d2p(-9)]; }"""
     )
     opened.page.mouse.move(*place)
+    opened.page.wait_for_selector("#front-chart .hovertext")
     opened.page.mouse.click(*place)
     opened.page.wait_for_selector("#trial-title:text-is('Trial 3')")
     card = opened.page.inner_text("#trial")
@@ -138,9 +144,17 @@ def test_a_point_opens_its_card(opened: Opened) -> None:
 def test_the_card_tells_bits_bytes_and_provenance(opened: Opened) -> None:
     cells = opened.page.query_selector_all("table.blocks td span")
     expected = dict(pages.configuration(2).bits)
-    assert [cell.inner_text() for cell in cells[:4]] == [str(expected[path]) for path in (pages.LAYERS[0], pages.LAYERS[2], pages.LAYERS[1], pages.LAYERS[3])]
+    assert [cell.inner_text() for cell in cells[:4]] == [
+        str(expected[path]) for path in (pages.LAYERS[0], pages.LAYERS[2], pages.LAYERS[1], pages.LAYERS[3])
+    ]
     card = opened.page.inner_text("#trial")
-    for words in ("Where its bytes go", "12.00 MB", "Not measured by stage", "decoder blocks 0, 1, 5 of 6 kept", "encoder.feed_forward 25 %"):
+    for words in (
+        "Where its bytes go",
+        "12.00 MB",
+        "Not measured by stage",
+        "decoder blocks 0, 1, 5 of 6 kept",
+        "encoder.feed_forward 25 %",
+    ):
         assert words in card
     opened.page.click("#trial details summary")
     assert "search: measured; 200 observations; 95 % interval" in opened.page.inner_text("#trial details p")

@@ -1,4 +1,4 @@
-"""What a command line names as BUNDLE|MODEL, as a bundle."""
+"""What a user names, a bundle or a model, as a bundle."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +14,23 @@ def opened(subject: str) -> Iterator[Path]:
     if (folder / "manifest.json").is_file():
         yield folder
         return
-    if not (folder / "config.yaml").is_file() and not subject.startswith("bundled:"):
-        raise BadInput(f"a bundle has a manifest.json and a model a config.yaml; {subject} has neither")
+    _check_model(subject)
     from paredown.models import load_model
     from paredown.trials.evaluation import uncompressed
     from paredown.trials.workshop import Workshop
 
     with Workshop(load_model(subject)) as workshop:
         yield workshop.build(uncompressed(workshop.model))
+
+
+def _check_model(subject: str) -> None:
+    """Raises BadInput for what is neither a bundle nor a model, before anything heavy is imported."""
+    folder = Path(subject)
+    if subject.startswith("bundled:") or (folder / "config.yaml").is_file() or (folder.suffix == ".pth" and folder.is_file()):
+        return
+    if not folder.exists():
+        from paredown.models.hub import is_hub_tag
+
+        if is_hub_tag(subject):
+            return
+    raise BadInput(f"a bundle has a manifest.json and a model a config.yaml; {subject} has neither")

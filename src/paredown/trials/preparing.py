@@ -1,13 +1,14 @@
-"""Compression as `convert` and `export` do it: with calibration where the method takes it, and with the check for activation outliers."""
+"""Compression for a bundle to keep: training and calibration where the configuration takes them, and the check for activation outliers."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from paredown.commands.recovering import trains_adapters
 from paredown.errors import BadInput
 from paredown.space.configuration import Configuration
+from paredown.space.training import ADAPTERS
+from paredown.trials.teller import QUIET, Teller
 
 if TYPE_CHECKING:
     from paredown.bundle.outliers import Outlier
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from paredown.compress.recovered import Recovered
     from paredown.data import Split
     from paredown.models import Model
+    from paredown.recover.training_data import TrainingData
     from paredown.trials.requantizing import Gap
 
 
@@ -68,14 +70,14 @@ def prepare(
     split: "Split | None",
     fixed: str | None = None,
     recovered: "Recovered | None" = None,
+    tell: Teller = QUIET,
 ) -> Prepared:
     """Compress the model. `split`: what calibration and check listen to; `fixed`: why no layer may fall back, None where some may.
-    `recovered`: the weights that training made, where the schedule trains.
+    `recovered`: the weights that training made, where the schedule trains; `tell` hears of calibration.
 
     Raises BadInput if the calibrated method or static activations have no data, or if those cannot be used.
     """
     from paredown.bundle.outliers import find_outliers, with_fallbacks
-    from paredown.commands.telling import Telling
     from paredown.compress.network import compress_model
     from paredown.profilers.machine_lock import machine_share
     from paredown.trials.calibrating import calibrate_model, read_layer_rows
@@ -93,7 +95,6 @@ def prepare(
     with ExitStack() as stack:
         decoder, workshop = stack.enter_context(Decoder()), stack.enter_context(Workshop(model))
         check_split(split, workshop)
-        tell = stack.enter_context(Telling())
         calibration = calibrate_model(model, split, workshop, decoder, tell) if calibrated else None
         rows = calibration.rows if calibration is not None else read_layer_rows(model, split, workshop, decoder)
     with machine_share():
@@ -117,6 +118,15 @@ def describe_recovery(about: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in plain.items())
 
 
+def check_use(model: "Model", configuration: Configuration, data: str) -> None:
+    """Raises BadInput for data that nothing would listen to."""
+    from paredown.trials.supernets import weights_of
+
+    if not needs_data(weights_of(model, configuration), configuration):
+        what = "--method gptq and for layers in int8, checked for outliers, and for adapters"
+        raise BadInput(f"--data is for {what}; got {data} for none of them")
+
+
 def needs_data(model: "Model", configuration: Configuration) -> bool:
     """Whether there is something to listen to data for: codes to calibrate, layers in int8 whose activations may have outliers, adapters
     whose merged weights are quantized.
@@ -128,3 +138,34 @@ def _is_in_int8(model: "Model", configuration: Configuration) -> bool:
     from paredown.bundle.graphs.kernels import choose_kernels
 
     return "int8" in choose_kernels(model.inventory(), configuration).values()
+
+
+def trained_weights(
+    model: "Model", configuration: Configuration, data: "TrainingData | None", tell: "Teller", teacher: "Model | None" = None
+) -> "Recovered | None":
+    """What training makes of the model, from the cache or trained now, None where the schedule trains nothing. Raises BadInput.
+
+    `teacher`: the uncompressed model, where `model` is a supernet of it.
+    """
+    from paredown.trials.recoveries import Recovery, recover
+
+    return recover(model, configuration, Recovery(data, tell), teacher) if configuration.is_recovered else None
+
+
+def trains_adapters(configuration: Configuration) -> bool:
+    """Whether adapters are merged and then stored as codes, which makes another model, so that the gap is to be told."""
+    return bool(configuration.bits) and bool(configuration.trainings) and configuration.trainings[-1].kind in ADAPTERS
+
+
+def with_gap(model: "Model", prepared: "Prepared", recovered: "Recovered | None", split: "Split | None") -> "Prepared":
+    """The same with lines on what was trained: of adapters also what quantizing the merged weights costs, where `split` can tell: one
+    with references for every utterance.
+    """
+    from paredown.trials.requantizing import requantization_gap
+
+    if recovered is None:
+        return prepared
+    gap = None
+    if trains_adapters(prepared.compressed.configuration) and split is not None and split.has_references(model.task):
+        gap = requantization_gap(model, prepared.compressed, recovered, split)
+    return replace(prepared, recovered=dict(recovered.about), gap=gap)
