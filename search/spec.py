@@ -20,7 +20,7 @@ Target = Literal["cpu", "cuda"]
 
 
 class ModelSection(Section):
-    """`path`: a folder or `bundled:NAME`."""
+    """`path`: a folder, a weights file, `org/name[@revision]` of the hub, or `bundled:NAME`."""
 
     path: Text
 

@@ -1,6 +1,5 @@
 """The folder of an ESPnet recipe (`egs2/CORPUS/st1`) after training: made with ESPnet's own classes, tiny, weights at random."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -162,8 +161,3 @@ def write_dump(root: Path, name: str, count: int, seed: int, texts: dict[str, st
     for file, line in texts.items():
         (folder / file).write_text("".join(f"{identity} {line}\n" for identity in ids), encoding="utf-8")
     return folder
-
-
-def move_tokenizer(root: Path, folder: Path) -> None:
-    """As somebody does who takes the experiment's folder alone."""
-    shutil.move(root / BPE, folder / "bpe.model")

@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from paredown.cli import main
-from paredown.report.describe import describe
 from paredown.models.model import SUPERNET
+from paredown.report.describe import describe
 from paredown.search.trial import Candidate
 from paredown.space.configuration import Configuration
 from paredown.trials import agreeing

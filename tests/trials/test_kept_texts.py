@@ -51,8 +51,8 @@ def test_another_split_is_refused(tmp_path: Path) -> None:
 
 
 def test_utterances_that_differ_most_are_chosen_and_some_by_chance() -> None:
-    one = {place: "a b c d" for place in range(40)}
-    other = one | {place: "x y c d" for place in range(10, 30)} | {5: "w x y z"}
+    one = dict.fromkeys(range(40), "a b c d")
+    other = one | dict.fromkeys(range(10, 30), "x y c d") | {5: "w x y z"}
     chosen = choose_places(one, other, seed=1)
     assert len(chosen) == DIFFERENT + RANDOM
     assert list(chosen) == sorted(chosen)

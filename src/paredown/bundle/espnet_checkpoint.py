@@ -70,12 +70,11 @@ def render_espnet(model: "Model", compressed: CompressedModel) -> dict[str, byte
 def gather_state(model: "Model", compressed: CompressedModel) -> dict[str, "Tensor"]:
     """Every tensor of the checkpoint by name: those of the compressed network, and those of the original that inference leaves out."""
     from paredown.compress.network import padded_network
-    from paredown.models.locate import locate_weights
     from paredown.models.weights import read_weights
 
     known = model.network.state_dict()
     state = {name: value.detach().clone() for name, value in padded_network(model, compressed).state_dict().items()}
-    rest = read_weights(locate_weights(model.path))
+    rest = read_weights(model.weights)
     return state | {name: value.clone() for name, value in rest.items() if name not in known}
 
 

@@ -14,6 +14,7 @@ from espnet2.text.sentencepiece_tokenizer import SentencepiecesTokenizer
 from espnet2.text.token_id_converter import TokenIDConverter
 from espnet2.text.word_tokenizer import WordTokenizer
 
+from paredown.models.locate import places_of
 from paredown.models.model import Model
 from paredown.models.tokenizer import UNKNOWN, text_encoder
 
@@ -69,5 +70,5 @@ def _fit(character: str, characters: Collection[str]) -> str:
 def _locate_source_tokenizer(model: Model) -> Path | None:
     """The sentencepiece file of the source text: as the config writes it, else in the model's folder."""
     written = model.config.get("src_bpemodel")
-    named = [Path(written), model.path / written, model.path / Path(written).name] if isinstance(written, str) else []
+    named = [*places_of(model.path, written)] if isinstance(written, str) else []
     return next((file for file in [*named, model.path / "src_bpe.model"] if file.is_file()), None)

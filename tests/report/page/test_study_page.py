@@ -145,6 +145,20 @@ def test_cards_tell_how_figures_came_about(tmp_path: Path, with_facts: None) -> 
     assert card["anatomy"]["axes"] == [["bits", 12e6]]
 
 
+def test_thousands_of_trials_keep_their_figures_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = pages.write_study(tmp_path)
+    whole = {row["n"]: row for row in data_of(write_page(folder).path)["trials"]}
+    monkeypatch.setattr(study_page, "LIMIT_BYTES", 0)
+    monkeypatch.setattr(study_page, "MOST_CARDS", 2)
+    found = data_of(write_page(folder).path)
+    cut = {row["n"]: row for row in found["trials"] if "cut" in row}
+    assert set(whole) - set(cut) == set(map(int, found["cards"]))
+    assert len(cut) == 5
+    for number, row in cut.items():
+        assert not {"bits", "decode", "scheme"} & set(row)
+        assert row.get("values") == whole[number].get("values")
+
+
 def test_audio_that_does_not_fit_is_left_out(tmp_path: Path, with_facts: None, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = pages.write_study(tmp_path)
     FOLDER[:] = [folder]

@@ -14,11 +14,12 @@ from paredown.report.page.course import Course, read_course, volumes
 from paredown.report.page.document import LIMIT_BYTES, render, weigh, write_document
 from paredown.report.page.numbers import tidy
 from paredown.report.page.translations import show_heard
-from paredown.report.page.trial_rows import TrialRows
+from paredown.report.page.trial_rows import CONFIGURATION, TrialRows
 from paredown.report.page.verdict import Pick, choose_picks, leading, tell_verdict
 from paredown.search.budget import METRICS
 from paredown.search.study import read_identity
 from paredown.search.trial import Trial
+from paredown.trials.kept_texts import machine_of
 from paredown.trials.report_facts import ReportFacts, gather_facts
 
 DEFAULT = Path("front") / "report.html"
@@ -52,6 +53,8 @@ def write_page(folder: Path, output: Path | None = None, budgets: Sequence[str] 
     path = folder / DEFAULT if output is None else output
     if output is None:
         path.parent.mkdir(exist_ok=True)
+    if weigh(payload) > LIMIT_BYTES:
+        _cut(payload)
     left = LIMIT_BYTES - weigh(payload)
     payload["heard"] = show_heard(facts.heard, min(AUDIO_BYTES, left))
     text = render(payload, f"{front.spec.name}: paredown report")
@@ -90,7 +93,7 @@ def make_payload(folder: Path, front: StudyFront, identity: Mapping[str, Any], p
 def _study(folder: Path, front: StudyFront, identity: Mapping[str, Any], picks: Sequence[Pick], course: Course) -> dict[str, Any]:
     """The heading: what was studied, on what, and what came out."""
     spec, states = front.spec, [trial.state for trial in front.trials]
-    best = leading(picks, front.budgets)
+    best, machine = leading(picks, front.budgets), machine_of(identity)
     return {
         "name": spec.name,
         "folder": str(folder),
@@ -112,6 +115,7 @@ def _study(folder: Path, front: StudyFront, identity: Mapping[str, Any], picks: 
         "final": None if front.final is None else {"split": front.final.split, "looks": list(front.final.looks)},
         "warning": None if front.final is None else front.final.warning(sum(trial.is_finished for trial in front.trials)),
         "confirmed_on": None if front.record is None else front.record.split,
+        "target": None if machine is None else machine.digest,
         "identity": {name: tidy(value) for name, value in identity.items() if name != "objectives"},
         "made_by": {"name": "paredown", "version": __version__},
     }
@@ -124,6 +128,15 @@ def _interesting(front: StudyFront, picks: Sequence[Pick]) -> list[Trial]:
     plain = [trial for trial in front.trials if trial.label == "uncompressed" and trial.outcome is not None]
     everything = [*(pick.trial for pick in picks), *plain, *shown, *(entry.trial for entry in rest)]
     return list({trial.number: trial for trial in everything}.values())
+
+
+def _cut(payload: dict[str, Any]) -> None:
+    """Of a study of thousands of trials those without a card keep their figures alone; `paredown show` has the rest."""
+    for row in payload["trials"]:
+        if str(row["n"]) not in payload["cards"]:
+            for name in CONFIGURATION:
+                row.pop(name, None)
+            row["cut"] = True
 
 
 def _loss(entry: FrontEntry) -> tuple[bool, float]:

@@ -15,6 +15,8 @@ from paredown.search.trial import Trial
 from paredown.search.units import format_value
 from paredown.space.configuration import HALF_BITS, Configuration
 
+CONFIGURATION = ("bits", "keep", "width", "rank", "heads", "zeros", "hop", "rate", "decode", "scheme", "trained", "supernet")
+
 
 class TrialRows:
     """Rows of one study. `layers`: paths that bits are of; `paths`: modules that have a width, a rank or heads."""

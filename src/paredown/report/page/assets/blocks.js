@@ -98,6 +98,7 @@ function structureWords(trial) {
 }
 
 function structure(trial) {
+  if (trial.cut) return make("p", { class: "note" }, "Left out here, where there are thousands of trials: ", make("code", {}, `paredown show ${study.study.shell_folder} --trial ${trial.n}`));
   const key = [["bit", "more bits, deeper"], ["plain", "fp32: not quantized"], ["gone", "block removed"]].map(([kind, words]) => make(
     "span", {}, make("span", { class: kind, style: "--share:50;display:inline-block;width:22px;height:14px;vertical-align:-2px;margin-right:.35rem" }), words));
   const maps = [...Object.keys(COUNTS).map((stack) => stackTable(trial, stack)), outsideTable(trial)].filter(Boolean);

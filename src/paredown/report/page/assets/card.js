@@ -35,7 +35,7 @@ function figuresTable(card) {
       row.again ? provenance(row.name, row.name in WORDS && !row.name.includes("@") ? "test" : "strict", row.again) : null);
     return make("tr", {}, make("th", { scope: "row" }, label(row.name)), figureText(row.name, row.search), again ? figureText(row.name, row.again) : null, make("td", {}, how));
   });
-  const split = study.study.final && study.study.final.split ? `test (quality), strict (costs)` : "strict";
+  const split = study.study.final && study.study.final.split ? "on test; costs strict" : "costs strict";
   const head = ["", "on search", again ? split : null, "provenance"].filter((word) => word !== null);
   return make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Figures of the trial" }, make("table", { class: "figures" },
     make("thead", {}, make("tr", {}, head.map((word) => make("th", { scope: "col" }, word)))), make("tbody", {}, rows)));

@@ -114,6 +114,7 @@ function startProvenance() {
   const { identity, made_by, seed, ended, final } = study.study;
   const rows = Object.entries(identity).filter(([, value]) => value !== null && value !== "").map(([name, value]) => [name, Array.isArray(value) ? value.join(", ") : String(value)]);
   const target = rows.filter(([name]) => name.includes("target's")), rest = rows.filter(([name]) => !name.includes("target's"));
+  if (study.study.target) target.unshift(["target", study.study.target]);
   const whole = [["last figure", ended || "not known"], ["seed", String(seed)], ["written by", `${made_by.name} ${made_by.version}`], ...target, ...rest];
   if (final && final.split) whole.push(["test", `${final.split}; looked at after ${final.looks.join(", ")} trials`]);
   $("provenance-table").replaceChildren(make("tbody", {}, whole.map(([name, value]) => make("tr", {}, make("th", { scope: "row" }, name), make("td", { class: "how" }, value)))));
