@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CODE := src space profilers search studies tests
+CODE := src space profilers search studies tests docs
 
 .PHONY: study test test-slow lint types docs reproduce bench tools clean
 

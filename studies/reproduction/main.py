@@ -40,12 +40,21 @@ class Voice:
         self.now.progress(what, done, total)
 
 
-def reproduce(name: str, title: str, tables: Mapping[str, Make], model: str, train: str, arguments: Sequence[str] | None = None) -> int:
+def reproduce(
+    name: str,
+    title: str,
+    tables: Mapping[str, Make],
+    model: str,
+    train: str,
+    arguments: Sequence[str] | None = None,
+    utterances: int = 1000,
+) -> int:
     """Makes the tables that were asked for, prints each, and writes them with the machine and the versions that made them.
 
-    `name`: of the study's folder; `model`, `train`: defaults of `--model` and `--train` (a folder in the cache of the bundled model).
+    `name`: of the study's folder; `model`, `utterances`, `train`: defaults of `--model`, `--utterances`, `--train` (a folder in the cache
+    of the bundled model).
     """
-    options = _parse(name, title, tables, model, train, arguments)
+    options = _parse(name, title, tables, model, train, utterances, arguments)
     try:
         return _run(options, name, title, tables)
     except BadInput as error:
@@ -54,7 +63,7 @@ def reproduce(name: str, title: str, tables: Mapping[str, Make], model: str, tra
 
 
 def _parse(
-    name: str, title: str, tables: Mapping[str, Make], model: str, train: str, arguments: Sequence[str] | None
+    name: str, title: str, tables: Mapping[str, Make], model: str, train: str, utterances: int, arguments: Sequence[str] | None
 ) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=f"python -m studies.{name}", description=f"{title}: its tables and figures, made again.")
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"which (default all): {', '.join(tables)}")
@@ -62,7 +71,7 @@ def _parse(
     parser.add_argument("--data", type=Path, help="a folder with the splits analysis and test; a bundled model has its own")
     parser.add_argument("--train", type=Path, default=CACHE / train, help="the train split, for rows that train")
     parser.add_argument("--other", type=Path, help="out-of-domain data to train on")
-    parser.add_argument("--utterances", type=int, default=1000, help="of test that are scored (default %(default)s)")
+    parser.add_argument("--utterances", type=int, default=utterances, help="of test that are scored (default %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="of the runtime while it is timed (default %(default)s)")
     parser.add_argument("--toy", action="store_true", help="a few utterances and steps: says only that it runs")
     parser.add_argument("-o", "--output", type=Path, help="where results go (default: the study's results, with --toy build/)")

@@ -59,12 +59,15 @@ def test_of_a_study_that_ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     assert main(["analyse", str(tmp_path / "model"), "--data", str(tmp_path / "analysis"), "--parts", "pruning"]) == 0
     capsys.readouterr()
     folder = Path("runs/tiny")
-    assert call(folder, "--json") == 0
+    assert call(folder, "--json", "--ablate") == 0
     written = json.loads(capsys.readouterr().out)
     assert written["missing"] == {}
     found = data_of(Path(written["report"]))
     assert {chart["name"] for chart in found["charts"]} == {"kl", "kl_curves", "pruning", "order_decoder"}
     _check_anatomies(found, folder)
+    ablation = found["cards"][str(found["study"]["leading"])]["ablation"]
+    assert "bits" in {one["axis"] for one in ablation}
+    assert all(0.0 < one["bought"]["size_bytes"] < 1.5 for one in ablation)
     assert len(found["heard"]) == 4
     assert all(one["baseline"] is not None and one["audio"] for one in found["heard"])
 

@@ -16,16 +16,7 @@ class Change:
 
 
 # Both runs. Names in capitals stand for the reader's own.
-NAMES = (
-    Change(r"(?<=--data )DIR\b", "{place}/splits", "the reader's splits"),
-    Change(r"\bDIR\b", "{place}/train", "the reader's speech to train on"),
-    Change(r"\bEXP_FOLDER\b", "{place}/exp", "the reader's model"),
-    Change(
-        r"^(paredown run \S*/exp .*)$", r"\1 --trials 3 -o {place}/runs/exp", "a study of one's own model with its defaults takes an hour"
-    ),
-    Change(r"^(paredown (?:convert|export) .*)$", r"\1 --force", "several pages write to one folder"),
-    Change(r"--minutes \S+", "--steps 2", "ten minutes of training"),
-)
+NAMES = (Change(r"^(paredown (?:convert|export) .*)$", r"\1 --force", "several pages write to one folder"),)
 
 # The fast run: `bundled:` names are tiny random models with noise for speech, `studies/quickstart.toml` searches four trials of them.
 FAST = (
@@ -35,13 +26,14 @@ FAST = (
     Change(r"--trial \d+", "--trial 1", "the tiny study has four trials"),
     Change(r"^(paredown (?:evaluate|compare) .*)$", r"\1 --workers 1", "processes take longer to start than to decode"),
     Change(r"^(paredown profile .*)$", r"\1 --quick --first 2 --fixed-tokens 3", "a measurement that can be trusted takes minutes"),
-    Change(r"^(paredown analyse .*)$", r"\1 --utterances 2 --by loss", "chrF of random text ranks nothing"),
     Change(r"^(paredown finish .*)$", r"\1 --time 1s", "a strict measurement takes minutes"),
 )
 
 # The slow run: the bundled models themselves, `studies/quickstart.toml` with fewer trials.
 SLOW = (
     *NAMES,
+    Change(r"\bDIR\b", "{place}/train", "the reader's speech to train on"),
+    Change(r"--minutes \S+", "--steps 2", "ten minutes of training"),
     Change(r"^(paredown (?:evaluate|compare) .*)$", r"\1 --first 40", "1,000 utterances take minutes"),
     Change(r"^(paredown profile .*)$", r"\1 --quick --first 4", "a measurement that can be trusted takes minutes"),
     Change(r"^(paredown profile .*) --protocol on-device-st", r"\1", "2,000 runs"),
@@ -58,9 +50,9 @@ ABLATED = "tests/commands/test_axes.py::test_every_axis_moves_what_bundles_do"
 PROFILED = "tests/commands/test_profile.py::test_tables_tell_everything"
 # command as told: the test that executes it, or what it does.
 ELSEWHERE = {
-    "paredown confirm runs/recovery": CONFIRM,  # training of a few steps leaves nothing to confirm
     "paredown run STUDY.toml --ray auto": CLUSTER,
     "paredown dashboard runs/quickstart": "tests/commands/test_dashboard.py::test_a_signal_ends_it_in_order",
+    "make docs": "tests/docs/test_build.py::test_it_builds_without_a_warning_and_loads_nothing_from_elsewhere",
     "make study": "tests/docs/test_commands_run.py::test_make_study_is_made_of_commands_that_run",
     "paredown init exp/st_train_st_ebf_raw_en_de_bpe_tc4000 --data dump/raw -o mine.toml": OWN_MODEL,
     "paredown run mine.toml --dry-run": OWN_MODEL,
@@ -73,6 +65,9 @@ ELSEWHERE = {
 ELSEWHERE_FAST = {
     "paredown confirm runs/quickstart": CONFIRM,  # needs the 1,000 utterances of the bundled *test*
     "paredown export runs/quickstart --pick lossless -o lossless": CONFIRM,
+    "paredown convert bundled:tatoeba-en-de --bits 3 --recover qat --train DIR --minutes 10 -o three": (
+        "tests/commands/test_recovering.py::test_a_model_is_trained_and_then_quantized"
+    ),
     "paredown run studies/recovery.toml": RECOVERED,
     "paredown show runs/recovery --trial 6 --ablate": ABLATED,
     "paredown profile small --energy estimate --tdp 45 --tdp-cores 8": PROFILED,
@@ -89,6 +84,7 @@ ELSEWHERE_FAST = {
 # command as told: why no test can execute it.
 NOT_HERE = {
     "make test": "this is one of its tests",
+    "make reproduce": "about an hour; tests/studies makes every table at toy size",
     "pip install 'paredown[ray]'": "no test installs anything",
     "pip install 'paredown[hub]'": "no test installs anything",
     "ray get-auth-token --generate": "it would replace the token of whoever runs the tests",
@@ -101,7 +97,7 @@ NOT_HERE = {
 SMALLEST = {
     "activations": "--quick",
     "bits": "--quick",
-    "energy": "--windows 1 --seconds 0.2 --utterances 1",
+    "energy": "--windows 1 --seconds 1.5 --utterances 1",
     "judgement": "--quick",
     "kl": "--quick",
     "layers": "--quick",

@@ -40,13 +40,7 @@ def write_place(place: Path) -> Path:
         write(place / "bundled" / name / "model")
         for part, utterances in SPLITS.items():
             write_split(place / "bundled" / name / part, utterances)
-    write_model(place / "exp")
-    for part, utterances in SPLITS.items():
-        write_split(place / "splits" / part, utterances)
-    write_split(place / "train", utterances=8)
-    (place / "train" / "0.wav").rename(place / "speech.wav")
-    manifest = place / "train" / "manifest.jsonl"
-    manifest.write_text("\n".join(manifest.read_text().splitlines()[6:]) + "\n")  # the longest: in no other split
+    (write_split(place / "speech", utterances=1) / "0.wav").rename(place / "speech.wav")
     (place / "src").symlink_to(ROOT / "src")
     (place / "studies").mkdir()
     (place / "studies" / "quickstart.toml").write_text(STUDY)

@@ -29,10 +29,8 @@ SHORTER = (
 
 
 def write_place(place: Path) -> Path:
-    """Studies with fewer trials, the reader's own model and splits, and speech that is in none of them: that of *test*, softer."""
+    """Studies with fewer trials, and speech that is in none of them: that of *test*, softer."""
     (place / "src").symlink_to(ROOT / "src")
-    (place / "exp").symlink_to(BUNDLED / "model")
-    (place / "splits").symlink_to(BUNDLED)
     (place / "studies").mkdir()
     for name in ("quickstart", "recovery"):
         text = (ROOT / "studies" / f"{name}.toml").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ def add(subparsers: Any) -> None:
     parser = subparsers.add_parser("report", help="a study as one HTML file: front, trials, sensitivity, search, translations")
     parser.add_argument("study", type=Path, metavar="STUDY", help="folder of the study (runs/NAME)")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to write it (default: STUDY/front/report.html)")
+    parser.add_argument("--ablate", action="store_true", help="also measure what each axis bought the pick that leads (minutes)")
     add_budgets(parser)
     add_json(parser)
     parser.set_defaults(run=run)
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
         check_output_file(options.output, "the report")
     began = time.monotonic()
     with Telling() as telling:
-        written = write_page(options.study, options.output, options.budget, telling.line)
+        written = write_page(options.study, options.output, options.budget, telling.line, telling if options.ablate else None)
     seconds = time.monotonic() - began
     if options.json:
         print_json(

@@ -20,8 +20,10 @@ from paredown.trials.listening import LONGEST_S, Heard, choose_places, decode_ba
 
 if TYPE_CHECKING:
     from paredown.models import Model
+    from paredown.trials.ablation import Ablated
     from paredown.trials.anatomy import Anatomy
     from paredown.trials.kept_texts import Texts
+    from paredown.trials.teller import Teller
 
 MOST = 40  # configurations that are taken apart, some 50 ms each
 NEEDS_MODELS = "this needs the extra paredown[models] (see paredown doctor)"
@@ -30,22 +32,32 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class ReportFacts:
-    """What was found. `anatomies`: by number of the trial; `missing`: for each section that lacks something, why and how to get it."""
+    """What was found. `anatomies`, `ablations` (measured): by number of the trial; `missing`: for each section that lacks something, why
+    and how to get it.
+    """
 
     analyses: KeptAnalyses = field(default_factory=KeptAnalyses)
     anatomies: Mapping[int, "Anatomy"] = field(default_factory=dict)
     heard: tuple[Heard, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
+    ablations: "Mapping[int, tuple[Ablated, ...]]" = field(default_factory=dict)
 
 
 def gather_facts(
-    spec: StudySpec, identity: Mapping[str, Any], trials: Sequence[Trial], chosen: Sequence[Trial], picks: Sequence[Trial], tell: Tell
+    spec: StudySpec,
+    identity: Mapping[str, Any],
+    trials: Sequence[Trial],
+    chosen: Sequence[Trial],
+    picks: Sequence[Trial],
+    tell: Tell,
+    ablating: "Teller | None" = None,
 ) -> ReportFacts:
     """Everything that is known of a study. Nothing is raised for what is missing: it is said.
 
     `chosen`: trials to take apart, the most interesting first; `picks`: those whose texts are shown. `tell` gets the slow steps.
+    `ablating`: measure what each axis bought the first pick, telling this how it goes; minutes.
     """
-    return _Gathering(spec, identity, trials, tell).run(chosen, picks)
+    return _Gathering(spec, identity, trials, tell).run(chosen, picks, ablating)
 
 
 class _Gathering:
@@ -56,15 +68,21 @@ class _Gathering:
         self._missing: dict[str, str] = {}
         self._model: Model | None = None
 
-    def run(self, chosen: Sequence[Trial], picks: Sequence[Trial]) -> ReportFacts:
+    def run(self, chosen: Sequence[Trial], picks: Sequence[Trial], ablating: "Teller | None") -> ReportFacts:
         analyses, anatomies, heard = KeptAnalyses(), dict[int, "Anatomy"](), tuple[Heard, ...]()
+        ablations: dict[int, tuple[Ablated, ...]] = {}
         with self._noting("sensitivity"):
             analyses = self._analyses()
         with self._noting("anatomy"):
             anatomies = self._anatomies(chosen)
         with self._noting("translations"):
             heard = self._heard(picks)
-        return ReportFacts(analyses, anatomies, heard, self._missing)
+        if ablating is not None and picks:
+            with self._noting("ablation"):
+                from paredown.trials.ablation import ablate  # torch
+
+                ablations[picks[0].number] = ablate(self._spec, self._loaded(), picks[0].configuration, ablating)
+        return ReportFacts(analyses, anatomies, heard, self._missing, ablations)
 
     @contextmanager
     def _noting(self, section: str) -> Iterator[None]:

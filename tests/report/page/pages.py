@@ -12,6 +12,7 @@ from paredown.search.storage import Storage
 from paredown.search.study import Study
 from paredown.search.trial import Candidate
 from paredown.space.configuration import Configuration, Decode
+from paredown.trials.ablation import Ablated
 from paredown.trials.anatomy import Anatomy
 from paredown.trials.kept_analyses import Curves, KeptAnalyses, Order
 from paredown.trials.listening import Heard
@@ -65,5 +66,7 @@ def facts(folder: Path, words: str = "Tom was hit.") -> ReportFacts:
         Heard("u1", audio, "said", "the reference", "Tom was here.", ((2, words), (1, "Tom was here.")), True),
         Heard(words, audio, None, words, None, ((2, "a"), (1, "b")), False),
     )
+    measured = (("", (-0.8, 59.0, 3.9e6)), ("bits", (-0.3, 118.0, 7.8e6)))
+    ablated = tuple(Ablated(axis, configuration(2), toy.outcome(*row)) for axis, row in measured)
     numbers = [trial.number for trial in read_front(folder).trials]
-    return ReportFacts(KeptAnalyses(kl, (order,), pruning), dict.fromkeys(numbers[:3], anatomy), heard, {})
+    return ReportFacts(KeptAnalyses(kl, (order,), pruning), dict.fromkeys(numbers[:3], anatomy), heard, {}, {2: ablated})

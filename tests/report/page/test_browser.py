@@ -156,6 +156,8 @@ def test_the_card_tells_bits_bytes_and_provenance(opened: Opened) -> None:
         "encoder.feed_forward 25 %",
     ):
         assert words in card
+    bought = opened.page.query_selector_all("#trial div.columns ~ div tbody tr th, #trial div.columns ~ div tbody tr td")
+    assert [cell.inner_text().strip() for cell in bought] == ["bits", "−0.50 chrF", "× 0.500", "× 0.500"]
     opened.page.click("#trial details summary")
     assert "search: measured; 200 observations; 95 % interval" in opened.page.inner_text("#trial details p")
 

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from paredown.errors import BadInput
-from paredown.report.front_rows import front_json
+from paredown.report.front_rows import front_json, read_front
 from paredown.report.page import study_page
+from paredown.report.page.cards import make_card
 from paredown.report.page.study_page import write_page
+from paredown.trials.ablation import Ablated
 from tests.report.page import pages
 from tests.search import toy
 
@@ -26,7 +28,7 @@ def data_of(path: Path) -> dict[str, Any]:
 def with_facts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that the user's cache would have."""
 
-    def gather(spec: Any, identity: Any, trials: Any, chosen: Any, picks: Any, tell: Any) -> Any:
+    def gather(*given: Any) -> Any:
         return pages.facts(FOLDER[0], pages.HOSTILE)
 
     monkeypatch.setattr(study_page, "gather_facts", gather)
@@ -58,7 +60,7 @@ def test_budgets_of_the_command_line_count(tmp_path: Path) -> None:
         {name: value for name, value in row.items() if name != "configuration"} for row in front_json(folder, ("size=3.95MB",))
     ]
     assert found["study"]["leading"] == 2
-    assert found["study"]["verdict"].startswith("The best with quality >= -1 chrF and size <= 3.95 MB is trial 2: 3.9 MB, 24.4% of")
+    assert found["study"]["verdict"].startswith("The best with quality >= -1 chrF and size <= 3.95 MB is trial 2: 3.9 MB, 24.4 % of")
 
 
 def test_the_smallest_leads_where_quality_alone_is_limited(tmp_path: Path) -> None:
@@ -157,6 +159,15 @@ def test_thousands_of_trials_keep_their_figures_alone(tmp_path: Path, monkeypatc
     for number, row in cut.items():
         assert not {"bits", "decode", "scheme"} & set(row)
         assert row.get("values") == whole[number].get("values")
+
+
+def test_what_was_measured_of_axes_is_told_as_the_objectives_are(tmp_path: Path) -> None:
+    front = read_front(pages.write_study(tmp_path))
+    whole, without = (
+        Ablated(axis, pages.configuration(1), toy.outcome(*row)) for axis, row in (("", (-1, 50, 4e6)), ("bits", (-0.5, 40, 8e6)))
+    )
+    card = make_card(front.trials[1], front, None, (whole, without))
+    assert card["ablation"] == [{"axis": "bits", "bought": {"quality": -0.5, "latency_ms@cpu": 1.25, "size_bytes": 0.5}}]
 
 
 def test_audio_that_does_not_fit_is_left_out(tmp_path: Path, with_facts: None, monkeypatch: pytest.MonkeyPatch) -> None:

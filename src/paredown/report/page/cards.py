@@ -1,6 +1,6 @@
 """The card of a trial: every figure with how it came about, where its bytes and milliseconds go, and what each axis bought."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +10,13 @@ from paredown.report.page.numbers import short, tidy
 from paredown.search.trial import Trial
 
 if TYPE_CHECKING:
+    from paredown.trials.ablation import Ablated
     from paredown.trials.anatomy import Anatomy
 
 _LEFT_OUT = ("nats",)  # one figure for each utterance
 
 
-def make_card(trial: Trial, front: StudyFront, anatomy: "Anatomy | None") -> dict[str, Any]:
+def make_card(trial: Trial, front: StudyFront, anatomy: "Anatomy | None", ablated: "Sequence[Ablated]" = ()) -> dict[str, Any]:
     """Plain JSON values; what is not known is absent. Figures of the search, of a strict measurement and on test stand side by side."""
     found = trial.outcome or trial.partial
     searched = {} if found is None else found.measurement_of
@@ -32,6 +33,7 @@ def make_card(trial: Trial, front: StudyFront, anatomy: "Anatomy | None") -> dic
     }
     verdict = _verdict(trial, front)
     card |= {} if verdict is None else {"verdict": verdict}
+    card |= {"ablation": [_ablated(each, ablated[0], front) for each in ablated[1:]]} if ablated else {}
     return card if anatomy is None else card | {"anatomy": _anatomy(anatomy)}
 
 
@@ -42,6 +44,16 @@ def _figure(figure: Measurement | None) -> dict[str, Any] | None:
     value["detail"] = {name: tidy(entry) for name, entry in value["detail"].items() if name not in _LEFT_OUT and entry is not None}
     value["target"] = None if figure.target is None else figure.target[:12]
     return value
+
+
+def _ablated(without: "Ablated", whole: "Ablated", front: StudyFront) -> dict[str, Any]:
+    """What an axis bought, by objective: points of quality as a difference, costs as a share of what they would be without it."""
+    bought = {}
+    for objective in front.objectives:
+        here, there = whole.outcome.measurement_of.get(objective.name), without.outcome.measurement_of.get(objective.name)
+        if here is not None and there is not None:
+            bought[objective.name] = short(here.value / there.value if objective.scale == "log" else here.value - there.value)
+    return {"axis": without.axis, "bought": bought}
 
 
 def _verdict(trial: Trial, front: StudyFront) -> dict[str, Any] | None:

@@ -4,9 +4,10 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paredown import __version__
+from paredown.data import PREFIX
 from paredown.report.front_rows import FrontEntry, StudyFront, read_front, shown_entries
 from paredown.report.page.cards import make_card
 from paredown.report.page.charts import sensitivity_charts
@@ -21,6 +22,9 @@ from paredown.search.study import read_identity
 from paredown.search.trial import Trial
 from paredown.trials.kept_texts import machine_of
 from paredown.trials.report_facts import ReportFacts, gather_facts
+
+if TYPE_CHECKING:
+    from paredown.trials.teller import Teller
 
 DEFAULT = Path("front") / "report.html"
 SCHEMA = 1
@@ -39,16 +43,18 @@ class Written:
     missing: Mapping[str, str]
 
 
-def write_page(folder: Path, output: Path | None = None, budgets: Sequence[str] = (), tell: Tell = lambda line: None) -> Written:
+def write_page(
+    folder: Path, output: Path | None = None, budgets: Sequence[str] = (), tell: Tell = lambda line: None, ablating: "Teller | None" = None
+) -> Written:
     """The page of the study in `folder`, by default its `front/report.html`. `tell` gets the slow steps.
 
     `budgets`: further ones as on the command line ("size=12MB"). Raises BadInput where there is no study, for what is no budget, and where
-    the file cannot be written; nothing half-written is left then.
+    the file cannot be written; nothing half-written is left then. `ablating`: measure what each axis bought the first pick, and tell this.
     """
     front, identity = read_front(folder, budgets), read_identity(folder)
     picks = choose_picks(front)
     chosen = _interesting(front, picks)
-    facts = gather_facts(front.spec, identity, front.trials, chosen, [pick.trial for pick in picks], tell)
+    facts = gather_facts(front.spec, identity, front.trials, chosen, [pick.trial for pick in picks], tell, ablating)
     payload = make_payload(folder, front, identity, picks, facts)
     path = folder / DEFAULT if output is None else output
     if output is None:
@@ -82,7 +88,10 @@ def make_payload(folder: Path, front: StudyFront, identity: Mapping[str, Any], p
         "layers": rows.layers,
         "paths": rows.paths,
         "trials": [rows.row(trial, entries.get(trial.number), course.ended.get(trial.number)) for trial in front.trials],
-        "cards": {str(number): make_card(trial, front, facts.anatomies.get(number)) for number, trial in cards.items()},
+        "cards": {
+            str(number): make_card(trial, front, facts.anatomies.get(number), facts.ablations.get(number, ()))
+            for number, trial in cards.items()
+        },
         "front": [_without_configuration(entry) for entry in shown],
         "volume": volumes(front),
         "charts": sensitivity_charts(facts.analyses),
@@ -101,7 +110,7 @@ def _study(folder: Path, front: StudyFront, identity: Mapping[str, Any], picks: 
         "shell_folder": shlex.quote(str(folder)),
         "output": shlex.quote(spec.name),
         "model": spec.model.path,
-        "split": spec.data.search or f"{spec.model.path}/search",
+        "split": spec.data.search or (f"{spec.model.path}/search" if spec.model.path.startswith(PREFIX) else "not named"),
         "metric": METRICS[spec.objectives.quality],
         "counts": {state: states.count(state) for state in ("complete", "stopped", "rejected", "interrupted", "running")},
         "on_front": sum(entry.point.on_front for entry in front.entries),

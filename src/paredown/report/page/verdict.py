@@ -72,7 +72,7 @@ def tell_verdict(front: StudyFront, pick: Pick | None) -> str:
 def _size(figure: Measurement | None, base: Measurement | None) -> str:
     if figure is None:
         return ""
-    share = f", {figure.value / base.value:.1%} of the uncompressed {format_size(base.value)}" if base is not None else ""
+    share = f", {100 * figure.value / base.value:.1f} % of the uncompressed {format_size(base.value)}" if base is not None else ""
     return f"{format_size(figure.value)}{share}"
 
 

@@ -36,7 +36,7 @@ function figuresTable(card) {
     return make("tr", {}, make("th", { scope: "row" }, label(row.name)), figureText(row.name, row.search), again ? figureText(row.name, row.again) : null, make("td", {}, how));
   });
   const split = study.study.final && study.study.final.split ? "on test; costs strict" : "costs strict";
-  const head = ["", "on search", again ? split : null, "provenance"].filter((word) => word !== null);
+  const head = ["", "on search", again ? split : null, "how"].filter((word) => word !== null);
   return make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Figures of the trial" }, make("table", { class: "figures" },
     make("thead", {}, make("tr", {}, head.map((word) => make("th", { scope: "col" }, word)))), make("tbody", {}, rows)));
 }
@@ -74,6 +74,15 @@ function boughtPart(trial, anatomy) {
   const note = make("p", { class: "note" }, "Bytes saved by each technique, the others left as they are: computed exactly, nothing was built. They overlap, so they need not sum up; below zero it costs bytes. What each bought in quality and latency is measured by ", make("code", {}, command));
   const empty = make("p", { class: "note" }, "No technique changes its bytes.");
   return make("div", {}, make("h3", {}, "What each technique bought"), anatomy.axes.length ? barChart(anatomy.axes, (value) => show("x_bytes", value)) : empty, note);
+}
+
+function ablationPart(card) {
+  const names = study.objectives.map((objective) => objective.name);
+  const rows = card.ablation.map((one) => make("tr", {}, make("th", { scope: "row" }, one.axis), names.map((name) => make("td", { class: "number" },
+    one.bought[name] === undefined ? "–" : name === "quality" ? show(name, one.bought[name]) : `× ${digits(one.bought[name], 3)}`))));
+  return make("div", {}, make("h3", {}, "Measured: what each technique bought"), make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "What each technique bought" },
+    make("table", { class: "figures" }, make("thead", {}, make("tr", {}, ["", ...names.map(label)].map((word) => make("th", { scope: "col" }, word)))), make("tbody", {}, rows))),
+  make("p", { class: "note" }, "Measured when this page was written, with and without each technique: quality gained or lost, costs as share of what they would be without it."));
 }
 
 function timePart(anatomy) {
@@ -131,6 +140,6 @@ function showCard(trial) {
   $("trial").replaceChildren(
     make("h2", { id: "trial-title" }, `Trial ${trial.n}`), make("p", { class: "lead" }, trial.what), tags(trial, card), ...(trial.reason ? [make("p", { class: "note" }, `${trial.state}: ${trial.reason}`)] : []),
     card ? figuresTable(card) : shortTable(trial), ...[card && card.verdict ? make("p", { class: "note" }, verdictWords(card.verdict)) : null, alike, missing].filter(Boolean),
-    exportPart(trial), structure(trial), ...(anatomy ? [make("div", { class: "columns" }, bytesPart(anatomy), timePart(anatomy), boughtPart(trial, anatomy))] : []),
+    exportPart(trial), structure(trial), ...(anatomy ? [make("div", { class: "columns" }, bytesPart(anatomy), timePart(anatomy), boughtPart(trial, anatomy))] : []), ...(card && card.ablation ? [ablationPart(card)] : []),
   );
 }

@@ -54,7 +54,7 @@ function manner(name, value) {
   if (kind === "macs") return scale(value, [[1e9, 1e9, "G", 2], [1e6, 1e6, "M", 1], [0, 1, "", 0]]);
   if (kind === "params") return scale(value, [[1e6, 1e6, "M", 2], [1e3, 1e3, "k", 1], [0, 1, "", 0]]);
   if (kind === "quality") return [1, study.study.metric, 2];
-  if (kind === "loss") return [1, "nats a token", 3];
+  if (kind === "loss") return [1, "nats", 3];
   return [1, "", 2];
 }
 
