@@ -15,6 +15,7 @@ from tests.benchmarks import (
     bench_predictor,
     bench_quantization,
     bench_racing,
+    bench_report,
     bench_runtime,
     bench_size,
     bench_solver,
@@ -42,6 +43,7 @@ BENCHMARKS = (
     bench_duplicates,
     bench_large_study,
     bench_racing,
+    bench_report,
     bench_latency,
     bench_cluster,
 )

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
 from paredown.data import Split
-from paredown.models import Model
 from paredown.profilers.measurement import Measurement
 
 if TYPE_CHECKING:
+    from paredown.models import Model
     from paredown.runtime import Translator
     from paredown.runtime.translator import Encoded
 
@@ -33,7 +33,7 @@ Losses = tuple[tuple[float, int], ...]  # of every utterance the summed loss in 
 Items = tuple[tuple[Path, tuple[int, ...]], ...]  # audio, and the tokens of its reference
 
 
-def read_items(model: Model, split: Split) -> Items:
+def read_items(model: "Model", split: Split) -> Items:
     """A few utterances, spread over the lengths. Raises BadInput where one has no reference."""
     from paredown.models.tokenizer import text_encoder  # torch
     from paredown.trials.evaluation import spread_by_length
