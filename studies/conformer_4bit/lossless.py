@@ -16,12 +16,19 @@ def confirm(bench: Bench, claims: Mapping[str, Configuration], base: Configurati
     return confirm_in_order(claims, lambda name: non_inferior(bench, claims[name], base))
 
 
-def tell_confirmed(found: Confirmed, sizes: Mapping[str, Size], whole: Size) -> str:
-    """The last claim that was confirmed, with its ratios, or the first that failed."""
+def least_margin(bench: Bench, base: Configuration) -> float:
+    """The smallest margin, in points, that so many utterances can confirm: what a system may lose that says the same as the baseline."""
+    return non_inferior(bench, base, base).upper95
+
+
+def tell_confirmed(found: Confirmed, sizes: Mapping[str, Size], whole: Size, least: float = 0.0) -> str:
+    """The last claim that was confirmed, with its ratios, or the first that failed, or why none can pass (`least`: see `least_margin`)."""
     if found.confirmed:
         last = found.confirmed[-1]
         return f"{last} ({tell_ratios(sizes[last], whole)})"
     name, verdict = found.tested[0]
+    if least >= verdict.margin:
+        return f"nothing, as {verdict.utterances} utterances can confirm no margin below {least:.2f} points and it is {verdict.margin:g}"
     return f"none, {name} already may lose {verdict.upper95:.2f} points (margin {verdict.margin:g})"
 
 

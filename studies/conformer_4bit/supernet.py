@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from paredown.data import open_data
 from paredown.models import load_model
+from paredown.quality import Difference
 from paredown.space.configuration import Configuration
 from paredown.space.operations import count_parameters
 from paredown.trials.workshop import Workshop
@@ -22,11 +23,15 @@ JOBS = (Job("width", "gumbel", ETA), *(Job("width", "plain", eta) for eta in PLA
 
 @dataclass(frozen=True)
 class Again:
-    """Rows, their score's column and what the conclusion says of them; nothing where the studied model has no supernet beside it."""
+    """Rows, their score's column and what the conclusion says of them; nothing where the studied model has no supernet beside it.
+
+    `pairs`: the gain of Gumbel over plain softmax, and the parameters of both in millions.
+    """
 
     rows: tuple[Row, ...] = ()
     words: str = ""
     columns: tuple[Column, ...] = ()
+    pairs: tuple[tuple[Difference, float, float], ...] = ()
 
 
 def compare_softmaxes(bench: Bench) -> Again:
@@ -52,9 +57,9 @@ def _compare(bench: Bench) -> Again:
     subjects = (base, penalized, plains[nearest])
     rows = tuple(_row(bench, name, each, base, eta) for name, each, eta in zip(names, subjects, etas, strict=True))
     sizes = [sized(bench, each).parameters / 1e6 for each in subjects[1:]]
-    difference = told(gain(bench, penalized, plains[nearest]))
-    words = f"; on the translator's supernet Gumbel ({sizes[0]:.2f}M) against plain ({sizes[1]:.2f}M) gains {difference}"
-    return Again(rows, words, (replace(score_column(bench), ours_only=True),))
+    difference = gain(bench, penalized, plains[nearest])
+    words = f"; on the translator's supernet Gumbel ({sizes[0]:.2f}M) against plain ({sizes[1]:.2f}M) gains {told(difference)}"
+    return Again(rows, words, (replace(score_column(bench), ours_only=True),), ((difference, sizes[0], sizes[1]),))
 
 
 def _row(bench: Bench, name: str, configuration: Configuration, base: Configuration, eta: float | None) -> Row:

@@ -1,6 +1,7 @@
 """Every configuration of the study and the workshops that make them: stages, epochs and rates stand here.
 
-Rank, alpha, weight decay and mixtures are the paper's; epochs are fewer where a row would not fit into five minutes. Its rate (1e-5, of
+Rank, alpha and weight decay are the paper's; distilled targets are heard once and not ten times, and epochs are fewer where a row
+would not fit into five minutes. Its rate (1e-5, of
 a model of 8.4 billion parameters) is not taken: a model of ten million needs a larger one, and the larger the more was taken away from
 it. No rate was chosen by *test*.
 """

@@ -42,6 +42,21 @@ def not_shown(what: str, difference: Difference | None) -> Claim:
     return Claim(what, difference is None or difference.ci95[0] <= 0, told(difference))
 
 
+def retained(what: str, difference: Difference | None, teacher: float, share: float) -> Claim:
+    """Holds if so much of the teacher's score is left: the interval of candidate minus teacher, as shares, lies at `share` or above."""
+    value, low, high = (0.0, 0.0, 0.0) if difference is None else (difference.value, *difference.ci95)
+    left, least, most = (1.0 + each / teacher if teacher else 0.0 for each in (value, low, high))
+    found = f"{100 * left:.1f} % [{100 * least:.1f}, {100 * most:.1f}]"
+    return Claim(f"{what} keep {100 * share:.0f} % of the teacher's chrF++", least >= share, found)
+
+
+def smaller(what: str, candidate_bytes: float, other_bytes: float, share: float) -> Claim:
+    """Holds if the candidate takes less than the other's bytes by at least this share of them."""
+    less = 1.0 - candidate_bytes / other_bytes
+    found = f"{candidate_bytes / 1e6:.1f} of {other_bytes / 1e6:.1f} MB, {-100 * less:+.0f} %"
+    return Claim(f"{what} {100 * share:.0f} % less", less >= share, found)
+
+
 def told(difference: Difference | None) -> str:
     """A difference with its interval."""
     if difference is None:

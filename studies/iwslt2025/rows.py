@@ -79,15 +79,19 @@ def make_row(bench: Bench, name: str, paper: Mapping[str, Figure], configuration
     seconds = timed(bench, configuration, tuple(METRICS.values()))
     found = {column: bench.score(metric, configuration) for column, metric in METRICS.items()}
     intervals = {column: each.ci95 for column, each in found.items() if each.ci95 is not None}
-    size_bytes, ratios = bench.size(configuration)
+    size_bytes, _ = bench.size(configuration)
     ours: dict[str, Figure] = {column: each.value for column, each in found.items()}
     ours |= {"COMET": NO_COMET, "parameters": f"{count_parameters(bench.model.inventory(), configuration) / MILLION:.2f} M"}
+    ours["storage"] = f"{stored_bytes(bench, configuration) / MB:.2f} MB"
+    return Row(name, paper, {**ours, "bundle, MB": size_bytes / MB, **extra}, intervals, seconds=seconds)
+
+
+def stored_bytes(bench: Bench, configuration: Configuration) -> float:
+    """Bytes as the paper counts them: of the weight file, or of base and adapters where those were trained last and not rounded again."""
     adapters = adapters_of(bench, configuration)
     if adapters is None or configuration.bits:
-        ours["storage"] = f"{bench.model.inference_parameters * 4 / ratios.weight_bytes / MB:.2f} MB"
-    else:
-        ours["storage"] = f"{(adapters.base_bytes + adapters.adapter_bytes) / MB:.2f} MB"
-    return Row(name, paper, {**ours, "bundle, MB": size_bytes / MB, **extra}, intervals, seconds=seconds)
+        return bench.model.inference_parameters * 4 / bench.size(configuration)[1].weight_bytes
+    return float(adapters.base_bytes + adapters.adapter_bytes)
 
 
 def adapters_of(bench: Bench, configuration: Configuration) -> Adapters | None:

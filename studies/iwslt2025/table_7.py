@@ -27,8 +27,8 @@ def make(bench: Bench) -> Result:
         rows = make_rows(bench, campaign, PAPER, lines, extra)
         claims = _claims(campaign, lines) if campaign is not None and not campaign.adapters_missing else []
     notes = [
-        "Sizes are 10, 50, 80 and 100 % of what the time allows, each within the next. One pass each, as in the paper, so a larger size is "
-        "also more steps: the table cannot tell data from training.",
+        "Sizes are 10, 50, 80 and 100 % of as many utterances as five minutes a row allow, each within the next. One pass each, as in the "
+        "paper, so a larger size is also more steps: the table cannot tell data from training.",
         "Figures are those of base and adapters (merged, fp32); beam 1.",
     ]
     title = "amount of out-of-domain data"

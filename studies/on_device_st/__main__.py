@@ -33,4 +33,4 @@ TABLES = {
 }
 
 if __name__ == "__main__":
-    sys.exit(reproduce("on_device_st", TITLE, TABLES, model="bundled:tatoeba-en-de", train="train", utterances=500))
+    sys.exit(reproduce("on_device_st", TITLE, TABLES, model="bundled:tatoeba-en-de", train="train", utterances=250))

@@ -32,8 +32,8 @@ def make(bench: Bench) -> Result:
     notes = (
         "Its rows Encoder_embed, Encoder_self_attn and Encoder_cross_attn can only be the decoder's: the encoder has no embedding and no "
         "cross-attention, and its self-attention is Encoder_attn. So are they read here.",
-        f"It sets {100 * zeros:.0f} % of this model's weights to zero. Of their use for time (4.6 expects ONNX to find some): at equally "
-        f"many tokens the pruned bundle takes {told(pruned, FIXED.name)} times the original's.",
+        f"It sets {100 * zeros:.0f} % of the weights that pruning ranks to zero. Of their use for time (4.6 expects ONNX to find "
+        f"some): at equally many tokens the pruned bundle takes {told(pruned, FIXED.name)} times the original's.",
         "Losses of single components are those on analysis; only the strategy as a whole, which the paper fixed, is scored on test.",
     )
     return Result(NAME, "Table 4", "Component-wise pruning", COLUMNS, (*parts, whole, pruned), verdict, conclusion, notes)

@@ -42,8 +42,8 @@ def make(bench: Bench) -> Result:
         "(Figure 5); the "
         "others are timed beside this runtime at fp32, so the two ratios of the same bundle differ in what they are to.",
         f"Its {BLEU_CHANGE:.0f} % of BLEU is of one sentence (56.6 and 42.7). Quality of the original is that of this runtime at "
-        "fp32, whose "
-        "text is ESPnet's but for one utterance in a thousand. Sizes: 4 bytes a parameter for the original, the whole bundle for "
+        "fp32 (Figure 5 has it "
+        "beside ESPnet's). Sizes: 4 bytes a parameter for the original, the whole bundle for "
         "the others.",
         f'What int8 and zeros do within this runtime: the row "{WITHIN}". Zeros alone take {_zeros_alone(timed)} times its fp32 latency at '
         "equally many tokens.",

@@ -17,7 +17,7 @@ from paredown.space.operations import count_parameters
 from studies.conformer_4bit import figure_2, table_1, table_2
 from studies.conformer_4bit.__main__ import TABLES, main
 from studies.conformer_4bit.allocations import average_bits, by_hand, coded, decoder_layers, encoder_layers
-from studies.conformer_4bit.lossless import ratios, tell_confirmed
+from studies.conformer_4bit.lossless import least_margin, ratios, tell_confirmed
 from studies.conformer_4bit.measured import Size
 from studies.conformer_4bit.paper import MB_OF_MIB, TABLE_1, TABLE_2
 from studies.conformer_4bit.systems import PATTERNS, Searched, factorized, narrowed, pick_eta, ranked, uniform, uniform_rival
@@ -53,17 +53,18 @@ def test_paper_sizes_follow_from_its_parameters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "gumbel", "plain", "expected"),
+    ("pairs", "expected"),
     [
-        (difference(0.1, 0.5, 0.9), 5.0, 5.0, "holds"),
-        (difference(-0.1, 0.5, 0.9), 5.0, 5.0, "holds in part"),
-        (difference(-0.9, -0.5, 0.1), 5.0, 5.0, "does not hold"),
-        (difference(0.1, 0.5, 0.9), 6.0, 5.0, "does not hold"),
+        ([(difference(0.1, 0.5, 0.9), 5.0, 5.0)], "holds"),
+        ([(difference(-0.1, 0.5, 0.9), 5.0, 5.0)], "does not hold"),
+        ([(difference(0.1, 0.5, 0.9), 6.0, 5.0)], "does not hold"),
+        ([(difference(-0.1, 0.5, 0.9), 5.0, 5.0), (difference(0.1, 0.5, 0.9), 5.0, 5.0)], "holds in part"),
+        ([(difference(0.1, 0.5, 0.9), 5.0, 5.0), (difference(0.1, 0.5, 0.9), 5.0, 5.0)], "holds"),
     ],
 )
-def test_verdict_on_softmaxes(found: Difference, gumbel: float, plain: float, expected: str) -> None:
-    """A better but larger system proves nothing."""
-    assert table_1.judge_softmax(found, gumbel, plain) == expected
+def test_verdict_on_softmaxes(pairs: list[tuple[Difference, float, float]], expected: str) -> None:
+    """An estimate whose interval reaches 0 shows nothing, a better but larger system proves nothing."""
+    assert table_1.judge_softmax(pairs) == expected
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,19 @@ def test_claims_stop_at_the_first_failure() -> None:
     assert tell_confirmed(found, {"mild": half}, WHOLE) == "mild (2.0 in nominal bits, 1.6 in weight bytes, 1.0 in bundle bytes)"
     none = confirm_in_order(["hard"], lambda name: verdict(name, False))
     assert tell_confirmed(none, {}, WHOLE).startswith("none, hard already may lose 0.40 points")
+    assert tell_confirmed(none, {}, WHOLE, least=0.5).startswith("nothing, as 1000 utterances can confirm no margin below 0.50 points")
+
+
+def test_what_so_few_utterances_can_confirm_is_told() -> None:
+    """A system that says the same as the baseline passes the margin of 0.3 % WER on 1,000 utterances, and on 500 it cannot."""
+
+    def least(count: int) -> float:
+        said = [f"{number} word{' wrong' * (number % 6 == 0)} here" for number in range(count)]
+        heard = tuple(f"{number} word here" for number in range(count))
+        bench: Any = SimpleNamespace(model=SimpleNamespace(task="asr"), texts=lambda _: said, references=lambda: heard)
+        return least_margin(bench, BASE)
+
+    assert least(1000) < 0.3 < least(500)
 
 
 def test_systems_by_hand_change_the_encoder_alone() -> None:

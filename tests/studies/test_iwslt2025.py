@@ -19,8 +19,7 @@ from studies.iwslt2025 import table_1, table_2, table_3, table_5, table_6, table
 from studies.iwslt2025.__main__ import TABLES, TITLE
 from studies.iwslt2025.campaign import NO_ADAPTERS, NO_TRAIN, Campaign, open_campaign
 from studies.iwslt2025.domains import divide
-from studies.iwslt2025.judging import Claim, better, conclude, lower, no_worse, not_shown, verdict_of
-from studies.iwslt2025.table_2 import retained
+from studies.iwslt2025.judging import Claim, better, conclude, lower, no_worse, not_shown, retained, smaller, verdict_of
 from studies.reproduction import main as command
 from studies.reproduction.bench import Bench
 from studies.reproduction.result import Result, Row
@@ -75,8 +74,11 @@ def test_a_claim_holds_where_the_interval_shows_it() -> None:
     assert not lower("a", _difference(-4.0, -1.9), 2.0).holds
     assert not_shown("a", _difference(-0.1, 0.5)).holds
     assert not not_shown("a", _difference(0.1, 0.5)).holds
-    assert retained("a", 48.5, 50.0).holds
-    assert not retained("a", 48.0, 50.0).holds
+    assert retained("a", _difference(-1.4, 0.4), 50.0, 0.97).holds
+    assert not retained("a", _difference(-1.6, 0.4), 50.0, 0.97).holds
+    assert retained("a", _difference(-1.6, 0.4), 50.0, 0.97).found == "98.8 % [96.8, 100.8]"
+    assert smaller("a", 20e6, 43e6, 0.4).holds
+    assert smaller("a", 30e6, 43e6, 0.4) == Claim("a 40 % less", False, "30.0 of 43.0 MB, -30 %")
 
 
 def test_a_verdict_counts_the_claims_that_hold() -> None:
@@ -84,6 +86,51 @@ def test_a_verdict_counts_the_claims_that_hold() -> None:
     assert [verdict_of(claims) for claims in ([yes, yes], [yes, no], [no], [])] == ["holds", "holds in part", "does not hold", "not run"]
     assert conclude("x is y", [yes, no]) == "The paper concludes that x is y; here a: yes (+1); b: no (-1)."
     assert conclude("x is y", []).endswith("was not run.")
+
+
+def _storage(base: int, adapters: int) -> Any:
+    """A campaign whose uncompressed model takes 40 MB, and whose adapters and their base so many."""
+    size = (0, SimpleNamespace(weight_bytes=1.0))
+    bench: Any = SimpleNamespace(model=SimpleNamespace(inference_parameters=10_000_000), size=lambda line: size)
+    bench.score = lambda metric, line: SimpleNamespace(value=50.0)
+    return SimpleNamespace(bench=bench, bench_of=lambda line: bench, told=rows_module.Adapters(base, adapters, 1, 10, 0.1))
+
+
+def _line(bits: tuple[Any, ...] = (), adapted: bool = False) -> Any:
+    return SimpleNamespace(bits=bits, adapted=adapted)
+
+
+def _told_of(campaign: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows_module, "adapters_of", lambda bench, line: campaign.told if line.adapted else None)
+
+
+def test_storage_is_that_of_base_and_adapters_or_of_the_weight_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign = _storage(5_000_000, 7_000_000)
+    _told_of(campaign, monkeypatch)
+    stored = [rows_module.stored_bytes(campaign.bench, line) for line in (_line(), _line(adapted=True), _line((("a", 4),), adapted=True))]
+    assert stored == [40e6, 12e6, 40e6]
+
+
+@pytest.mark.parametrize(("low", "adapters", "expected"), [(0.1, 12, "holds"), (-0.2, 12, "holds in part"), (-0.2, 30, "does not hold")])
+def test_model_a_is_judged_by_quality_and_storage(low: float, adapters: int, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign = _storage(5_000_000, adapters * 1_000_000)
+    _told_of(campaign, monkeypatch)
+    campaign.beside = lambda lines, one, other: _difference(low, low + 1.0)
+    lines = {table_1.BASE: _line(), table_1.TUNED: _line(), table_1.ADAPTED: _line(adapted=True), table_1.TAUGHT: _line(adapted=True)}
+    assert verdict_of(table_1._claims(campaign, lines)) == expected
+
+
+@pytest.mark.parametrize(("low", "kept", "adapters", "expected"), [(0.1, -1.0, 12, 5), (0.1, -2.0, 12, 4), (-0.1, -2.0, 30, 0)])
+def test_model_b_is_judged_by_every_step_and_its_end(
+    low: float, kept: float, adapters: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = _storage(5_000_000, adapters * 1_000_000)
+    _told_of(campaign, monkeypatch)
+    campaign.beside = lambda lines, one, other: _difference(kept, kept + 1.0) if other == table_2.BASE else _difference(low, low + 1.0)
+    names = (table_2.BASE, table_2.TUNED, table_2.PRUNED, table_2.RECOVERED, table_2.DISTILLED)
+    lines = {**{name: _line() for name in names}, table_2.ADAPTED: _line(adapted=True)}
+    assert sum(claim.holds for claim in table_2._claims(campaign, lines)) == expected
+    assert len(table_2._claims(campaign, {**lines, table_2.ADAPTED: NO_ADAPTERS})) == 2
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -105,10 +152,10 @@ def test_domains_are_apart_and_sizes_lie_within_one_another(tmp_path: Path) -> N
     bench: Any = SimpleNamespace(data=TrainingData(train), analysis=test, test=test, scale=0.01)
     domains = divide(bench)
     inside, outside = ({each.id for each in split.utterances} for split in (domains.inside, domains.outside))
-    assert (len(inside), len(outside)) == (8, 12)
+    assert (len(inside), len(outside)) == (8, 10)
     assert not inside & outside
     sizes = [domains.taken(percent).utterances for percent in (10, 50, 80, 100)]
-    assert [len(each) for each in sizes] == [1, 6, 10, 12]
+    assert [len(each) for each in sizes] == [1, 5, 8, 10]
     assert all(larger[: len(smaller)] == smaller for smaller, larger in pairwise(sizes))
     assert divide(bench).inside == domains.inside
     bench.test = Split("test", (*test.utterances, train.utterances[3]))
@@ -135,7 +182,7 @@ def test_model_b_is_the_papers_schedule(campaign: Campaign) -> None:
     assert told == ["fine-tune", "drop", "fine-tune", "distill", "qlora", "narrow", "factorize", "prune", "quantize"]
     last = made.trainings[-1]
     assert (last.mixture, last.rank, last.alpha, last.weight_decay, last.steps) == (Mixture(1, 1, 1), 64, 128.0, 0.001, 10)
-    assert [stage.steps for stage in made.trainings[:3]] == [20, 20, 27]
+    assert [stage.steps for stage in made.trainings[:3]] == [20, 14, 14]
     data = campaign.mixed(50).data
     assert data is not None
     assert last.other_data == data.other_digest

@@ -72,6 +72,7 @@ def convert(
     Raises BadInput for settings that contradict each other or the model, and as `Study.export`.
     """
     from paredown.data import open_data
+    from paredown.errors import BadInput
     from paredown.models import load_model
     from paredown.trials.conversion import Wish, own_data, read_configuration, wished
     from paredown.trials.exporting import convert_model
@@ -82,6 +83,8 @@ def convert(
     given = read_configuration(Path(configuration)) if isinstance(configuration, str | Path) else configuration
     wish = Wish(bits, given, kernel, method, activations, granularity, beam_size, ctc_weight)
     made = wished(whole, wish, form != "espnet")
+    if train is not None and not made.trainings:
+        raise BadInput(f"train is data for a configuration that trains, got {train} for one that does not")
     if data is not None:
         check_use(whole, made, data)
     heard = data or own_data(str(model))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from paredown.api.unguarded import script_hidden
 
 if TYPE_CHECKING:
+    from paredown.data import Split
     from paredown.runtime.session import Target
     from paredown.trials.assessing import Assessed
     from paredown.trials.comparing import Compared
@@ -38,12 +39,12 @@ def evaluate(
     from paredown.errors import BadInput
     from paredown.trials.assessing import METRICS, assess
 
+    if isinstance(metrics, str) and metrics not in ("all", "task"):
+        raise BadInput(f"metrics are a sequence of names, 'all' or 'task'; got {metrics!r}")
     required: tuple[str, ...] = () if isinstance(metrics, str) else tuple(metrics)
-    unknown = [metric for metric in required if metric not in METRICS]
-    if unknown:
-        raise BadInput(f"a metric is one of {', '.join(METRICS)}; got {unknown[0]!r}")
-    split = open_data(fspath(data))
-    split = split if first is None else split.first(first)
+    for metric in required:
+        _check_metric(metric, METRICS)
+    split = _first(open_data(fspath(data)), first)
     with script_hidden():
         return assess(
             fspath(subject), split, metrics, required=required, language=language, beam_size=beam_size, workers=workers, comet=comet
@@ -75,13 +76,33 @@ def compare(
     utterance. Raises BadInput where A and B are of different tasks, and as `evaluate`.
     """
     from paredown.data import open_data
+    from paredown.trials.assessing import METRICS
     from paredown.trials.comparing import Question, compare_systems
 
-    split = open_data(fspath(data))
+    if metric is not None:
+        _check_metric(metric, METRICS)
+    split = _first(open_data(fspath(data)), first)
     pair = (fspath(a), fspath(b))
     asked = Question(*pair, metric, margin, task, language, beam_size, workers, latency, threads, top, seed)
     with script_hidden():
-        return compare_systems(asked, split if first is None else split.first(first))
+        return compare_systems(asked, split)
+
+
+def _check_metric(metric: str, known: Sequence[str]) -> None:
+    """Raises BadInput for a metric that there is none of, before anything is decoded."""
+    from paredown.errors import BadInput
+
+    if metric not in known:
+        raise BadInput(f"a metric is one of {', '.join(known)}; got {metric!r}")
+
+
+def _first(split: "Split", count: int | None) -> "Split":
+    """The first `count` utterances of a split, or all. Raises BadInput for less than one."""
+    from paredown.errors import BadInput
+
+    if count is not None and count < 1:
+        raise BadInput(f"first is a count of utterances, at least 1; got {count}")
+    return split if count is None else split.first(count)
 
 
 def profile(

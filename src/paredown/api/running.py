@@ -39,10 +39,13 @@ def run(
     Raises BadInput, before anything is written, for whatever the user can mend: a missing file or split, a budget that cannot be kept,
     another process that holds the study, a folder that was made of something else.
     """
+    from paredown.errors import BadInput
     from paredown.search.study_file import change_spec
     from paredown.trials.default_study import anchored, asked_spec
     from paredown.trials.study_run import conduct, default_folder
 
+    if data is not None and not isinstance(study, str | Path):
+        raise BadInput(f"data goes with a model; a StudySpec names its own data, got data {data} with the study {study.name}")
     asked = asked_spec(str(study), None if data is None else str(data)) if isinstance(study, str | Path) else study
     limit = None if time is None else str(time)
     spec = anchored(change_spec(asked, trials=trials, time=limit, budgets=as_options(budgets), seed=seed))

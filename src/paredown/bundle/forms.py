@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from paredown.bundle import espnet_checkpoint, self_contained
 from paredown.bundle.folder import check_target, temporary_folder
 from paredown.bundle.provenance import check_provenance
 from paredown.bundle.write import write_bundle
 from paredown.compress.compress import CompressedModel
+from paredown.errors import BadInput
 from paredown.runtime.bundle_files import recognize_bundle
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ Form = Literal["bundle", "self-contained", "espnet"]
 
 
 def check_place(directory: Path, form: Form, force: bool) -> None:
-    """Raises BadInput, before any work is done, if `write_form` would not write there."""
+    """Raises BadInput, before any work is done, if there is no such form or `write_form` would not write there."""
+    if form not in get_args(Form):
+        raise BadInput(f"a form is one of {', '.join(get_args(Form))}; got {form!r}")
     if form == "bundle":
         check_target(directory, "a bundle", recognize_bundle, force)
     else:

@@ -1,6 +1,7 @@
 """`paredown init`: a study file for a model and its data."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,10 +62,10 @@ def _figures(started: "Started") -> dict[str, Any]:
 
 def _lines(started: "Started") -> list[str]:
     """What was found, and the commands that follow."""
-    study, name = started.study, started.spec.name
+    study, name = shlex.quote(str(started.study)), started.spec.name
     splits = ", ".join(f"{split} {count}" for split, count in started.splits)
     return [
-        f"{study}: {started.about[0]}",
+        f"{started.study}: {started.about[0]}",
         f"utterances: {splits}",
         "next:",
         f"  paredown run {study} --dry-run       what it will cost and can reach",

@@ -36,6 +36,12 @@ def wished(model: "Model", wish: Wish, decodes: bool = True) -> Configuration:
     """The configuration of a wish; raises BadInput where it contradicts itself or the model. `decodes`: whether it becomes something that
     searches, and not a checkpoint.
     """
+    if wish.bits is not None and wish.configuration is not None:
+        raise BadInput(f"a configuration has its own bit-widths, got {wish.bits} bits beside it")
+    silent = ("kernel", "activations", "beam_size", "ctc_weight")
+    given = [f"{name} {value}" for name in silent if (value := getattr(wish, name)) is not None]
+    if given and not decodes:
+        raise BadInput(f"an ESPnet checkpoint has no kernels and no decoding, got {', '.join(given)}")
     configuration = wish.configuration or configured(model, 32 if wish.bits is None else wish.bits)
     names = ("kernel", "method", "activations", "granularity")
     changes: dict[str, Any] = {name: value for name in names if (value := getattr(wish, name)) is not None}

@@ -4,6 +4,7 @@ All of it is in the user's cache or follows from the model without building anyt
 one thing that is computed is what the uncompressed model says of a dozen utterances, if the records lack it.
 """
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -102,7 +103,7 @@ class _Gathering:
         split = read_split(self._spec, "analysis")
         supernet = next((one.configuration.supernet for one in self._trials if one.configuration.supernet), None)
         found = read_analyses(self._spec.space, supernet or str(self._identity["model"]), split.digest)
-        command = f"paredown analyse {self._spec.model.path} --data {split.name}"
+        command = f"paredown analyse {shlex.quote(self._spec.model.path)} --data {shlex.quote(split.name)}"
         absent = [name for name, there in (("bits", found.kl), ("blocks", found.orders), ("pruning", found.pruning)) if not there]
         if absent:
             self._missing["sensitivity"] = f"Not analysed, or no longer in the cache: {', '.join(absent)}. To get it: {command}"
@@ -112,15 +113,12 @@ class _Gathering:
         """Raises BadInput where it is gone, or another one."""
         if self._model is None:
             path = self._spec.model.path
-            if not path.startswith(PREFIX) and not Path(path).is_dir():  # of a hub's model nothing is fetched for a report
+            if not path.startswith(PREFIX) and not Path(path).exists():  # of a hub's model nothing is fetched for a report
                 raise BadInput(f"the model {path} is not on this disk")
-            from paredown.models import load_model  # torch
+            from paredown.trials.study_run import studied_model  # torch
 
             self._tell(f"loading {path}")
-            model, studied = load_model(path), str(self._identity["model"])
-            if model.digest != studied:
-                raise BadInput(f"{path} is not the model that was studied: its digest is {model.digest[:12]}, not {studied[:12]}")
-            self._model = model
+            self._model = studied_model(self._spec, str(self._identity["model"]))
         return self._model
 
     def _anatomies(self, chosen: Sequence[Trial]) -> "dict[int, Anatomy]":
@@ -137,6 +135,8 @@ class _Gathering:
     def _heard(self, picks: Sequence[Trial]) -> tuple[Heard, ...]:
         from paredown.trials.kept_texts import read_split, read_texts
 
+        if all(trial.label == UNCOMPRESSED for trial in picks):
+            raise BadInput(f"Nothing was picked{' but the uncompressed model' if picks else ''}.")
         split = read_split(self._spec, "search", self._identity.get("search split"))
         complete = [trial for trial in self._trials if trial.outcome is not None]
         texts = read_texts(self._spec, self._identity, complete, split)

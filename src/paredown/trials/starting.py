@@ -8,7 +8,6 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 from paredown.bundle.folder import write_folder, writing
@@ -188,8 +187,10 @@ def _write_manifests(folder: Path, manifests: dict[str, bytes]) -> None:
 
 
 def _write_study(path: Path, text: str) -> None:
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     with writing(str(path)):
-        with NamedTemporaryFile("w", dir=path.absolute().parent, prefix=f".{path.name}-", encoding="utf-8", delete=False) as draft:
-            draft.write(text)
-        os.chmod(draft.name, 0o644)
-        os.replace(draft.name, path)
+        try:
+            fresh.write_text(text, encoding="utf-8")
+            os.replace(fresh, path)
+        finally:
+            fresh.unlink(missing_ok=True)

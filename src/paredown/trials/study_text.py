@@ -85,8 +85,13 @@ def render_study(
 
 def _line(entry: str, comment: str) -> str:
     """An entry with its comment behind it, or above where that would be too wide."""
-    beside = f"{entry:<{_COLUMN}} # {comment}"
-    return beside if len(beside) <= _WIDTH else f"# {comment}\n{entry}"
+    beside = f"{entry:<{_COLUMN}} {_comment(comment)}"
+    return beside if len(beside) <= _WIDTH else f"{_comment(comment)}\n{entry}"
+
+
+def _comment(text: str) -> str:
+    """One comment on one line, whatever the names of files in it hold: a line break would end it, other controls TOML refuses."""
+    return "# " + "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _text(value: str) -> str:
@@ -109,7 +114,7 @@ def describe_model(model: "Model") -> tuple[str, str]:
 
 def _head(name: str, path: str, model: "Model") -> Iterator[str]:
     for line in describe_model(model):
-        yield f"# {line}"
+        yield _comment(line)
     yield "# Keys that are left out have the defaults that `paredown schema` tells."
     yield _line(f"name = {_text(name)}", f"trials are kept in runs/{name}")
     yield ""
@@ -121,7 +126,7 @@ def _data(data: FoundData, files: dict[str, str | None]) -> Iterator[str]:
     yield "[data]"
     for found in data.splits:
         file, said = files[found.name], f"{found.about}: {_ROLES[found.name]}"
-        yield f"# {found.name} comes with the model, {said}" if file is None else _line(f"{found.name} = {_text(file)}", said)
+        yield _comment(f"{found.name} comes with the model, {said}") if file is None else _line(f"{found.name} = {_text(file)}", said)
     test = data.of("test")
     if test is None:
         yield "# test = …  a split that nothing is chosen by; without it no figure is free of the winner's luck"

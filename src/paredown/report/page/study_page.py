@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from paredown import __version__
 from paredown.data import PREFIX
+from paredown.errors import BadInput
 from paredown.report.front_rows import FrontEntry, StudyFront, read_front, shown_entries
+from paredown.report.output_file import check_output_file
 from paredown.report.page.cards import make_card
 from paredown.report.page.charts import sensitivity_charts
 from paredown.report.page.course import Course, read_course, volumes
@@ -18,6 +20,7 @@ from paredown.report.page.translations import show_heard
 from paredown.report.page.trial_rows import CONFIGURATION, TrialRows
 from paredown.report.page.verdict import Pick, choose_picks, leading, tell_verdict
 from paredown.search.budget import METRICS
+from paredown.search.hypervolume import UNCOMPRESSED
 from paredown.search.study import read_identity
 from paredown.search.trial import Trial
 from paredown.trials.kept_texts import machine_of
@@ -52,13 +55,12 @@ def write_page(
     the file cannot be written; nothing half-written is left then. `ablating`: measure what each axis bought the first pick, and tell this.
     """
     front, identity = read_front(folder, budgets), read_identity(folder)
+    path = _place(folder) if output is None else output
+    check_output_file(path, "the report")  # before the work
     picks = choose_picks(front)
     chosen = _interesting(front, picks)
     facts = gather_facts(front.spec, identity, front.trials, chosen, [pick.trial for pick in picks], tell, ablating)
     payload = make_payload(folder, front, identity, picks, facts)
-    path = folder / DEFAULT if output is None else output
-    if output is None:
-        path.parent.mkdir(exist_ok=True)
     if weigh(payload) > LIMIT_BYTES:
         _cut(payload)
     left = LIMIT_BYTES - weigh(payload)
@@ -66,6 +68,16 @@ def write_page(
     text = render(payload, f"{front.spec.name}: paredown report")
     write_document(path, text)
     return Written(path, len(text.encode()), len(front.trials), facts.missing)
+
+
+def _place(folder: Path) -> Path:
+    """The page inside the study's folder. Raises BadInput where that cannot be written."""
+    path = folder / DEFAULT
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"the report {path} cannot be written: {error.strerror}") from error
+    return path
 
 
 def make_payload(folder: Path, front: StudyFront, identity: Mapping[str, Any], picks: Sequence[Pick], facts: ReportFacts) -> dict[str, Any]:
@@ -105,7 +117,6 @@ def _study(folder: Path, front: StudyFront, identity: Mapping[str, Any], picks: 
     best, machine = leading(picks, front.budgets), machine_of(identity)
     return {
         "name": spec.name,
-        "folder": str(folder),
         "command": f"paredown export {shlex.quote(str(folder))} --trial",
         "shell_folder": shlex.quote(str(folder)),
         "output": shlex.quote(spec.name),
@@ -134,7 +145,7 @@ def _interesting(front: StudyFront, picks: Sequence[Pick]) -> list[Trial]:
     """Trials that get a whole card: picks, the front, the uncompressed model, then those that miss the front by least in quality."""
     shown = [entry.trial for entry in shown_entries(front)]
     rest = sorted((entry for entry in front.entries), key=_loss)
-    plain = [trial for trial in front.trials if trial.label == "uncompressed" and trial.outcome is not None]
+    plain = [trial for trial in front.trials if trial.label == UNCOMPRESSED and trial.outcome is not None]
     everything = [*(pick.trial for pick in picks), *plain, *shown, *(entry.trial for entry in rest)]
     return list({trial.number: trial for trial in everything}.values())
 

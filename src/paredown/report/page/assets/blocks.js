@@ -84,7 +84,7 @@ function keptWords(trial) {
   });
 }
 
-// The mean over what is kept: of layers here, each counted once, because the page does not know their sizes.
+// What was done to the model besides bits, widths, ranks and heads, in words.
 function structureWords(trial) {
   const words = keptWords(trial), [kernel, method, activations] = trial.scheme, [beam, ctc, bonus] = trial.decode;
   words.push(trial.zeros ? `zeros: ${trial.zeros.map(([group, share]) => `${group} ${(100 * share).toFixed(0)} %`).join(", ")}` : "no zeros");

@@ -46,7 +46,7 @@ function shortTable(trial) {
   const rows = study.objectives.map((objective, place) => {
     const value = valueOf(trial, place);
     if (value === null || value === undefined) return null;
-    const how = `${HOW[trial.how[place]] || "unknown"}; ${trial.samples[place]} observations`;
+    const how = `${HOW[trial.how[place]] || "unknown"}; ${trial.samples[place]} ${trial.samples[place] === 1 ? "observation" : "observations"}`;
     return make("tr", {}, make("th", { scope: "row" }, label(objective.name)),
       make("td", { class: "number" }, show(objective.name, value), " ", make("small", {}, around(objective.name, value, trial.ci[place]))), make("td", {}, make("span", { class: "how" }, how)));
   }).filter(Boolean);

@@ -3,7 +3,7 @@
 const front = { x: 0, y: 0, chosen: null, sorted: null, rising: false };
 
 function standing(trial) {
-  if (trial.state !== "complete") return `${trial.state} early: an unfinished figure`;
+  if (trial.state !== "complete") return `${trial.state === "stopped" ? "stopped early" : trial.state}: an unfinished figure`;
   const parts = [trial.on_front ? "on the front" : "dominated"];
   if (trial.missed) parts.push(`misses ${nice(trial.missed.join(", "))}`);
   return parts.join("; ");
@@ -141,7 +141,7 @@ function choose(number, move) {
 function startFront() {
   const names = study.objectives.map((objective) => objective.name);
   front.y = Math.max(0, names.indexOf("quality"));
-  front.x = names.includes("size_bytes") ? names.indexOf("size_bytes") : names.findIndex((name) => name !== "quality");
+  front.x = names.includes("size_bytes") ? names.indexOf("size_bytes") : Math.max(0, names.findIndex((name) => name !== "quality"));
   for (const side of ["x", "y"]) {
     const select = $(`axis-${side}`);
     names.forEach((name, place) => select.append(make("option", { value: place, selected: place === front[side] }, label(name))));

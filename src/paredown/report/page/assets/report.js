@@ -9,7 +9,7 @@ function startHeading() {
   $("warning").textContent = warning ? `Warning: ${warning}.` : "";
   const cpu = identity["target's cpu"], threads = identity["target's threads"];
   const facts = [
-    ["model", model], ["judged on", split], ["trials", `${counts.complete} complete, ${counts.stopped} stopped, ${counts.rejected} rejected`], ["on the front", String(onFront)],
+    ["model", model], ["judged on", split], ["trials", ["complete", "stopped", "rejected", "interrupted", "running"].filter((state, place) => place < 3 || counts[state]).map((state) => `${counts[state]} ${state}`).join(", ")], ["on the front", String(onFront)],
     ["budgets", nice(study.budgets.map((budget) => budget.text).join(", ")) || "none"], ["target", cpu ? `${cpu}, ${threads} thread${threads === 1 ? "" : "s"}` : "not recorded"],
     ["search", `${sampler}, seed ${seed}`], ["last figure", ended ? ended.slice(0, 16).replace("T", " ") : "not known"],
   ];

@@ -87,6 +87,7 @@ function markedText(spans) {
 
 function startHeard() {
   const words = study.missing.translations;
+  if (study.study.metric === "WER") for (const id of ["heard-link", "heard-title"]) $(id).textContent = "Transcripts";
   if (!study.heard.length) {
     $("heard-words").textContent = words || "No pick has been heard yet.";
     return;
