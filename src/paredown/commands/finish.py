@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from paredown.commands.printing import add_json, console, print_json, table
 from paredown.report.describe import describe
+from paredown.report.front_figures import bracketed, heading
 from paredown.search.budget import METRICS
 from paredown.search.study_folder import read_study
 
 if TYPE_CHECKING:
-    from paredown.profilers.measurement import Measurement
     from paredown.search.final import Final, FinalPoint
     from paredown.search.objective import Objective
     from paredown.search.spec import StudySpec
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
 def show(spec: "StudySpec", trials: "tuple[Trial, ...]", record: "Final") -> None:
     """A row for each point; under every figure of the search the final one."""
     objectives = spec.objective_list
-    columns = ("trial", "made of", *(_heading(objective) for objective in objectives), METRICS[record.metric])
+    columns = ("trial", "made of", *(heading(objective) for objective in objectives), METRICS[record.metric])
     points = {point.trial: point for point in record.points}
     rows = [
         (
@@ -79,24 +79,15 @@ def show(spec: "StudySpec", trials: "tuple[Trial, ...]", record: "Final") -> Non
     console().print(result)
 
 
-def _heading(objective: "Objective") -> str:
-    return "size MB" if objective.name == "size_bytes" else f"{objective.name.replace('_ms', '').replace('_mj', '')} {objective.unit}"
-
-
 def _cell(point: "FinalPoint", objective: "Objective") -> str:
-    lines = [_shown(point.search.measurement_of[objective.name], objective)]
+    searched = point.search.measurement_of[objective.name]
+    lines = [bracketed(objective, searched, searched.value)]
     final = (point.test if objective.name == "quality" else point.strict).measurement_of.get(objective.name)
     if final is not None:
-        lines.append("unavailable" if final.provenance == "unavailable" else _shown(final, objective))
+        lines.append(bracketed(objective, final, final.value))
     return "\n".join(lines)
 
 
 def _score(point: "FinalPoint", record: "Final") -> str:
     figures = [outcome.measurement_of.get(record.metric) for outcome in (point.search, point.test)]
     return "\n".join(f"{figure.value:.2f}" for figure in figures if figure is not None)
-
-
-def _shown(figure: "Measurement", objective: "Objective") -> str:
-    scale, digits = (1e6, 2) if objective.unit == "bytes" else (1.0, 2 if objective.name == "quality" else 1)
-    around = f" [{figure.ci95[0] / scale:.{digits}f}, {figure.ci95[1] / scale:.{digits}f}]" if figure.ci95 else ""
-    return f"{figure.value / scale:{'+' if objective.name == 'quality' else ''}.{digits}f}{around}"
