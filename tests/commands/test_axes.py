@@ -29,7 +29,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
-def test_every_axis_moves_what_bundles_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_axis_moves_what_bundles_do(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     study, folder = write_wide_study(tmp_path), str(tmp_path / "runs")
     study.write_text(study.read_text().replace("[search]", '[search]\nsampler = "random"'))  # one that learns may shun what does damage
     assert main(["run", str(study), "-o", folder, "--trials", "18"]) == 0
@@ -52,6 +52,7 @@ def test_every_axis_moves_what_bundles_do(tmp_path: Path, capsys: pytest.Capture
     assert "bits" in {row["without"] for row in told}
     sizes = {row["without"]: row["measurements"]["size_bytes"]["value"] for row in told}
     assert sizes["bits"] > sizes[""]
+    monkeypatch.setenv("COLUMNS", "140")
     assert main(["show", folder, "--trial", str(number), "--ablate"]) == 0
     assert "without bits" in capsys.readouterr().out
 

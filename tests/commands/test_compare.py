@@ -155,7 +155,8 @@ def test_evaluate_shows_the_metrics_of_its_task_and_knows_all(place: Path, capsy
     command = ["evaluate", str(place / "8"), "--data", str(place / "data"), "--workers", "1"]
     capsys.readouterr()
     assert main(command) == 0
-    rows = [line.split("│")[1].strip() for line in capsys.readouterr().out.splitlines() if "│" in line]
+    cells = (line.split("│")[1].strip() for line in capsys.readouterr().out.splitlines() if "│" in line)
+    rows = [cell for cell in cells if cell]  # signatures are folded on to lines of their own
     assert rows == ["bleu", "chrf", "chrf++", "ter"]
     assert main([*command, "--metric", "all", "--metric", "cer"]) == 0
     assert "version:" in (text := capsys.readouterr().out)

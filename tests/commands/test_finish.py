@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import pytest
 from rich.console import Console
 
-from paredown import commands
 from paredown.cli import main
 from paredown.commands import finish as finish_command
 from paredown.data import Split, load_split
@@ -31,7 +30,7 @@ from paredown.search.trial import Candidate
 from paredown.space.axes.base import SearchSpace
 from paredown.space.axes.layers import LayersAxis
 from paredown.space.configuration import Configuration
-from paredown.trials import finishing
+from paredown.trials import finishing, judging
 from paredown.trials.decoding import Decoder
 from paredown.trials.evaluation import uncompressed
 from paredown.trials.space import uniform_bits
@@ -305,7 +304,7 @@ def test_what_cannot_be_finished_is_refused(
 
 
 def test_another_machine_is_refused(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    read = commands.finish.read_study
+    read = judging.read_study
 
     def elsewhere(path: Path) -> Any:
         spec, trials = read(path)
@@ -314,7 +313,7 @@ def test_another_machine_is_refused(folder: Path, capsys: pytest.CaptureFixture[
         ]
         return spec, (trials[0], replace(trials[1], outcome=Outcome(tuple(there))), *trials[2:])
 
-    monkeypatch.setattr(finish_command, "read_study", elsewhere)
+    monkeypatch.setattr(judging, "read_study", elsewhere)
     told = refused(["finish", str(folder)], capsys)
     assert "costs are measured on the target that the study was: trial 1 was on cpu ffffffffffff, this is" in told
     assert not (folder / FILE).exists()
