@@ -44,7 +44,7 @@ def told() -> list[list[str]]:
 
 def test_a_recipe_becomes_a_bundle_as_the_guide_tells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_st_recipe(tmp_path)
-    start, dry_run, search, front, export, translate = told()
+    start, dry_run, search, front, report, export, translate = told()
     assert cli.main(start) == 0
     said = capsys.readouterr().out
     assert "e_branchformer encoder of 2 blocks, transformer decoder of 4" in said
@@ -67,6 +67,8 @@ def test_a_recipe_becomes_a_bundle_as_the_guide_tells(tmp_path: Path, capsys: py
     points = printed(capsys)
     assert any(point["on_front"] for point in points)
     assert all(point["values"]["size_bytes"] <= foretold["uncompressed_bytes"] for point in points)
+    assert cli.main([*report, "--json"]) == 0
+    assert Path(printed(capsys)["report"]).read_text(encoding="utf-8").count("<script") > 1
     assert cli.main(export) == 0
     capsys.readouterr()
     assert cli.main([*translate, "--json"]) == 0

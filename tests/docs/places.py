@@ -58,6 +58,7 @@ ELSEWHERE = {
     "paredown run mine.toml --dry-run": OWN_MODEL,
     "paredown run mine.toml": OWN_MODEL,
     "paredown front runs/mine": OWN_MODEL,
+    "paredown report runs/mine": OWN_MODEL,
     "paredown export runs/mine --pick knee -o mine": OWN_MODEL,
     "paredown translate mine dump/raw/tst-COMMON.en-de/data/format.1/tst-COMMON.en-de_0000.flac": OWN_MODEL,
 }
