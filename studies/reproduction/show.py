@@ -38,7 +38,10 @@ def to_markdown(result: Result) -> str:
     lines += [""] * bool(result.notes)
     lines += [f"![{result.place}]({result.figure})", ""] if result.figure else []
     settings = ", ".join(f"{name} {value}" for name, value in result.settings.items())
-    lines += [f"*{settings}; {result.seconds:.0f} s, what was kept from earlier runs not made again; {result.machine}; {result.versions}*", ""]
+    lines += [
+        f"*{settings}; {result.seconds:.0f} s, what was kept from earlier runs not made again; {result.machine}; {result.versions}*",
+        "",
+    ]
     return "\n".join(lines)
 
 
