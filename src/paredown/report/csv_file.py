@@ -1,13 +1,13 @@
 """Figures as comma-separated values (RFC 4180), for spreadsheets and data frames: base units, with the unit in the column's name."""
 
 import csv
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from paredown.profilers.measurement import Measurement
+from paredown.report.whole_file import whole_file
 
 Cell = str | int | float | bool | None
 STDOUT = Path("-")
@@ -33,13 +33,8 @@ def write_csv(rows: Sequence[Mapping[str, Cell]], path: Path, columns: Sequence[
     if path == STDOUT:
         _write(rows, names, sys.stdout)
         return
-    fresh = path.with_name(f".{path.name}.new")
-    try:
-        with fresh.open("w", encoding="utf-8", newline="") as file:
-            _write(rows, names, file)
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    with whole_file(path) as fresh, fresh.open("w", encoding="utf-8", newline="") as file:
+        _write(rows, names, file)
 
 
 def _write(rows: Iterable[Mapping[str, Cell]], names: Sequence[str], file: TextIO) -> None:

@@ -1,10 +1,10 @@
 """A figure becomes a file: whole or not at all, in the format of its name."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paredown.report.latency_figure import check_figure
+from paredown.report.whole_file import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,12 +15,8 @@ _DPI = 150
 def write_figure(figure: "Figure", path: Path) -> None:
     """Writes a figure of matplotlib; raises BadInput as `check_figure`."""
     check_figure(path)
-    fresh = path.with_name(f".{path.name}.new")
-    try:
+    with whole_file(path) as fresh:
         figure.savefig(fresh, dpi=_DPI, format=path.suffix.removeprefix(".").lower())
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def as_text(text: str) -> str:

@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from paredown.data import PREFIX
 from paredown.errors import BadInput
 from paredown.space.configuration import MAX_BITS, MIN_BITS, Activations, Configuration, Granularity, Kernel, Method
 
 if TYPE_CHECKING:
     from paredown.models import Model
-
-_BUNDLED = "bundled:"
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def wished(model: "Model", wish: Wish, decodes: bool = True) -> Configuration:
 
 def own_data(model: str) -> str | None:
     """What a model that comes with paredown hears where nothing else is named: its *analysis* split; None for any other model."""
-    return f"{model}/analysis" if model.startswith(_BUNDLED) else None
+    return f"{model}/analysis" if model.startswith(PREFIX) else None
 
 
 def configured(model: "Model", bits: int) -> Configuration:

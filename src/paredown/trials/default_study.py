@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from paredown.data import PREFIX
+from paredown.data.bundled import SPLITS
 from paredown.errors import BadInput
 from paredown.models.hub import is_hub_tag
 from paredown.models.locate import locate_model, read_config
@@ -12,7 +13,6 @@ from paredown.search.spec import StudySpec
 from paredown.search.study_file import make_spec, read_spec
 from paredown.trials.found_splits import named_split
 
-SPLITS = ("analysis", "search", "test", "train")
 _NEEDED = ("analysis", "search")  # what no study goes without
 
 
@@ -29,7 +29,7 @@ def default_spec(model: str, data: Path | None = None, name: str | None = None) 
 
 def splits_in(folder: Path) -> dict[str, Path]:
     """The splits that lie in a folder, each a folder or a manifest. Raises BadInput where analysis or search is missing."""
-    found = {split: path for split in SPLITS if (path := named_split(folder, split)) is not None}
+    found = {split: path for split in (*SPLITS, "train") if (path := named_split(folder, split)) is not None}
     if any(split not in found for split in _NEEDED):
         raise BadInput(f"--data is a folder with analysis and search inside (folders or manifests), got {folder}")
     return found

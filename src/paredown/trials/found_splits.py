@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from paredown.data import Split, load_split
+from paredown.data.bundled import SPLITS
 from paredown.data.kaldi import WAV_SCP, TextFiles
 from paredown.errors import BadInput
 
-SPLITS = ("analysis", "search", "test")
 LEAST_UTTERANCES = 10  # of a part
 MOST_UTTERANCES = {"analysis": 100, "search": 200}  # as the bundled model has: figures of a trial are known well enough, and soon
 _DEV = re.compile(r"(?:.*[._-])?(?:dev|valid|val)(?:[._0-9-].*)?", re.IGNORECASE)

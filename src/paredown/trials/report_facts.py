@@ -70,6 +70,7 @@ class _Gathering:
         self._model: Model | None = None
 
     def run(self, chosen: Sequence[Trial], picks: Sequence[Trial], ablating: "Teller | None") -> ReportFacts:
+        """Everything that is kept of these trials; `ablating`: who is told while the leading pick is measured again, if it is."""
         analyses, anatomies, heard = KeptAnalyses(), dict[int, "Anatomy"](), tuple[Heard, ...]()
         ablations: dict[int, tuple[Ablated, ...]] = {}
         with self._noting("sensitivity"):
@@ -143,10 +144,10 @@ class _Gathering:
         known = [trial for trial in picks if len(texts.get(trial.number, ())) == len(split) and trial.label != UNCOMPRESSED]
         if not known:
             raise BadInput("What the picks say is not in this user's records (kept while a staged study runs on this machine)")
-        main, beside = known[0], self._beside(known[0], complete, texts)
-        places = choose_places(texts[main.number], beside or dict(enumerate(_references(split, self._spec))), self._spec.search.seed)
-        baseline = self._baseline(texts, complete, split, list(places))
         references = _references(split, self._spec)
+        main, beside = known[0], self._beside(known[0], complete, texts)
+        places = choose_places(texts[main.number], beside or dict(enumerate(references)), self._spec.search.seed)
+        baseline = self._baseline(texts, complete, split, list(places))
         return tuple(
             Heard(
                 split.utterances[place].id,

@@ -13,6 +13,7 @@ from typing import Any
 from paredown.bundle.folder import write_folder, writing
 from paredown.data import PREFIX, open_data
 from paredown.data.archive import archive_copies
+from paredown.data.bundled import SPLITS
 from paredown.doctor.processor import look_at_processor
 from paredown.errors import BadInput
 from paredown.models import Model, load_model
@@ -24,7 +25,7 @@ from paredown.runtime import Translator
 from paredown.search.spec import StudySpec
 from paredown.search.study_file import parse_spec
 from paredown.trials.evaluation import spread_by_length, uncompressed
-from paredown.trials.found_splits import SPLITS, FoundData, FoundSplit, find_data, text_files
+from paredown.trials.found_splits import FoundData, FoundSplit, find_data, text_files
 from paredown.trials.limits import check_space
 from paredown.trials.space import uniform_bits
 from paredown.trials.study_run import check_split

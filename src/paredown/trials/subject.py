@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from paredown.data import PREFIX
 from paredown.errors import BadInput
 
 
@@ -26,7 +27,7 @@ def opened(subject: str) -> Iterator[Path]:
 def _check_model(subject: str) -> None:
     """Raises BadInput for what is neither a bundle nor a model, before anything heavy is imported."""
     folder = Path(subject)
-    if subject.startswith("bundled:") or (folder / "config.yaml").is_file() or (folder.suffix == ".pth" and folder.is_file()):
+    if subject.startswith(PREFIX) or (folder / "config.yaml").is_file() or (folder.suffix == ".pth" and folder.is_file()):
         return
     if not folder.exists():
         from paredown.models.hub import is_hub_tag

@@ -2,7 +2,6 @@
 
 import html
 import json
-import os
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
@@ -12,6 +11,7 @@ from typing import Any
 
 from paredown.errors import BadInput
 from paredown.report.output_file import check_output_file
+from paredown.report.whole_file import whole_file
 
 LIMIT_BYTES = 5_900_000
 SCRIPTS = ("format.js", "chart.js", "front.js", "table.js", "card.js", "blocks.js", "sections.js", "report.js")
@@ -28,12 +28,10 @@ def render(payload: Mapping[str, Any], title: str) -> str:
 def write_document(path: Path, text: str) -> None:
     """Whole or not at all. Raises BadInput where the file cannot be written."""
     check_output_file(path, "the report")
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        fresh.write_text(text, encoding="utf-8")
-        os.replace(fresh, path)
+        with whole_file(path) as fresh:
+            fresh.write_text(text, encoding="utf-8")
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise BadInput(f"the report {path} cannot be written: {error.strerror}") from error
 
 
