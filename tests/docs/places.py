@@ -102,6 +102,7 @@ SMALLEST = {
     "judgement": "--quick",
     "kl": "--quick",
     "layers": "--quick",
+    "report": "--trials 20",
     "size": "--count 2",
     "structure": "--quick",
 }
