@@ -1,6 +1,6 @@
 """A result for people: a table in the terminal, and Markdown that is committed beside the figures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -10,21 +10,45 @@ from rich.text import Text
 from studies.reproduction.result import Column, Figure, Result, Row
 
 _NONE = "—"
+_CELL = 28  # characters beyond which a row's name or a figure breaks; headings break between any words
 _WIDE = 140  # columns of a terminal that has room for intervals; Markdown has them always
 
 
 def print_result(result: Result, console: Console | None = None) -> None:
-    """The table, the verdict and the notes."""
+    """The table (in parts that fit the screen, one below the other), why rows are not run, the verdict and the notes."""
     screen = console or Console(soft_wrap=False, highlight=False)
-    table = Table(title=Text(f"{result.study}, {result.place}: {result.title}"), title_justify="left")
-    for order, heading in enumerate(_headings(result)):
-        table.add_column(Text(heading), justify="left" if order == 0 else "right", overflow="fold")
-    for row in result.rows:
-        table.add_row(*map(Text, _cells(result, row, intervals=screen.width >= _WIDE)))
-    screen.print(table)
+    headings = _headings(result)
+    rows = [_cells(result, row, intervals=screen.width >= _WIDE, reasons=False) for row in result.rows]
+    title: Text | None = Text(f"{result.study}, {result.place}: {result.title}")
+    columns = zip(headings, zip(*rows, strict=True), strict=True)
+    widths = [max(1, *map(len, heading.split()), *(min(len(cell), _CELL) for cell in cells)) for heading, cells in columns]
+    for part in _parts(result, widths, screen.width):
+        table = Table(title=title, title_justify="left")
+        for place in (0, *part):
+            table.add_column(Text(headings[place]), justify="left" if place == 0 else "right", width=widths[place])
+        for row in rows:
+            table.add_row(*(Text(row[place]) for place in (0, *part)))
+        screen.print(table)
+        title = None
+    for reason in dict.fromkeys(row.not_run for row in result.rows if row.not_run):
+        screen.print(Text(f"  Not run, {reason}: {', '.join(row.name for row in result.rows if row.not_run == reason)}."))
     screen.print(Text(f"{result.verdict.upper()}: {result.conclusion}"))
     for note in result.notes:
         screen.print(Text(f"  {note}"))
+
+
+def _parts(result: Result, widths: Sequence[int], width: int) -> Iterator[list[int]]:
+    """Places of cells that fit the width beside the row's name; the paper's figure and ours stay together."""
+    part: list[int] = []
+    place = 1
+    for column in result.columns:
+        pair = [place] if column.ours_only else [place, place + 1]
+        place = pair[-1] + 1
+        if part and 1 + sum(3 + widths[each] for each in (0, *part, *pair)) > width:
+            yield part
+            part = []
+        part += pair
+    yield part
 
 
 def to_markdown(result: Result) -> str:
@@ -63,14 +87,15 @@ def _headings(result: Result) -> list[str]:
     return headings
 
 
-def _cells(result: Result, row: Row, intervals: bool = True) -> list[str]:
+def _cells(result: Result, row: Row, intervals: bool = True, reasons: bool = True) -> list[str]:
+    """`reasons`: why a row is not run stands in it."""
     cells = [row.name]
     around = row.intervals if intervals else {}
     for place, column in enumerate(result.columns):
         if not column.ours_only:
             cells.append(_printed(row.paper.get(column.name)))
         if row.not_run:
-            cells.append(f"not run: {row.not_run}" if place == 0 else _NONE)
+            cells.append(_NONE if place else f"not run: {row.not_run}" if reasons else "not run")
         else:
             cells.append(_figure(column, row.ours.get(column.name), around.get(column.name)))
     return cells

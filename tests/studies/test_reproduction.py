@@ -62,6 +62,20 @@ def test_a_narrow_terminal_leaves_intervals_out() -> None:
     assert "HOLDS IN PART: It is so." in shown(100)
 
 
+def test_a_table_that_does_not_fit_comes_in_parts() -> None:
+    """Every line fits, no figure is cut, and the name of every row is in every part; why a row is not run stands below."""
+    screen = Console(file=StringIO(), width=44)
+    print_result(RESULT, screen)
+    lines = screen.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert max(map(len, lines)) <= 44
+    parts = sum(line.startswith("┏") for line in lines)
+    assert parts == 2
+    assert sum(line.startswith("│ a | b ") for line in lines) == parts
+    for figure in ("56.59119", "30.13", "+0.2", "< 10", "6/8", "not run"):
+        assert sum(figure in line for line in lines) >= 1, figure
+    assert "  Not run, no counter: c." in lines
+
+
 def test_a_table_that_there_is_not_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         reproduce("study", "Title", {"table_1": lambda bench: RESULT}, "model", "train", ["table_9"])
