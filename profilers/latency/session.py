@@ -30,10 +30,14 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class Loaded:
-    """A candidate, loaded: how it runs freely, and at a fixed number of tokens where that is to be timed."""
+    """A candidate, loaded: how it runs freely, and at a fixed number of tokens where that is to be timed.
+
+    `stages`: milliseconds of each stage of the last free run, by name, as the candidate itself took them; it is asked when the clock stands.
+    """
 
     free: Run
     fixed: Run | None = None
+    stages: Callable[[], Mapping[str, float]] | None = None
 
 
 Load = Callable[[], Loaded]
@@ -192,12 +196,15 @@ class _Session:
         visits.loads.append(self.loads)
         for which in self._rng.permutation(len(self._names)).tolist():
             name = self._names[which]
-            run = self._loaded[name].free if kind == "free" else self._loaded[name].fixed
+            loaded = self._loaded[name]
+            run = loaded.free if kind == "free" else loaded.fixed
             assert run is not None
             begin = self._clock()
             decoded = run(item)
             visits.ms[name].append((self._clock() - begin) * 1000.0)
             visits.tokens[name].append(decoded)
+            if kind == "free" and loaded.stages is not None:
+                visits.stages[name].append(loaded.stages())
 
 
 def _shuffled(items: int, rng: np.random.Generator) -> Iterator[int]:
@@ -207,7 +214,7 @@ def _shuffled(items: int, rng: np.random.Generator) -> Iterator[int]:
 
 
 def _empty(names: Sequence[str]) -> Visits:
-    return Visits(ms={name: [] for name in names}, tokens={name: [] for name in names})
+    return Visits(ms={name: [] for name in names}, tokens={name: [] for name in names}, stages={name: [] for name in names})
 
 
 @contextmanager

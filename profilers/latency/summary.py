@@ -22,12 +22,16 @@ Labels = NDArray[np.intp]
 
 @dataclass
 class Visits:
-    """All visits so far, in the order of time: utterance, load, and milliseconds and tokens of each candidate."""
+    """All visits so far, in the order of time: utterance, load, and milliseconds and tokens of each candidate.
+
+    `stages`: milliseconds by stage of each candidate that tells them.
+    """
 
     items: list[int] = field(default_factory=list)
     loads: list[int] = field(default_factory=list)
     ms: dict[str, list[float]] = field(default_factory=dict)
     tokens: dict[str, list[int]] = field(default_factory=dict)
+    stages: dict[str, list[Mapping[str, float]]] = field(default_factory=dict)
 
     def labels(self) -> tuple[Labels, Labels]:
         """Utterance and load of every visit, [visits]."""
@@ -52,7 +56,17 @@ def summarize(visits: Visits, name: str, reference: str, seconds: Sequence[float
         per_token_ms=_figure(samples[spoke] / tokens[spoke], items[spoke], rng) if spoke.any() else None,
         rtf=None if seconds is None else _figure(samples / 1000.0 / np.asarray(seconds)[items], items, rng),
         samples=tuple(samples.tolist()),
+        stage_shares=_stage_shares(visits.stages.get(name, ())),
     )
+
+
+def _stage_shares(runs: Sequence[Mapping[str, float]]) -> tuple[tuple[str, float], ...]:
+    """The mean over runs of each stage's share of the run: one that the system interrupted counts as much as any other."""
+    if not runs:
+        return ()
+    spent = np.array([list(stages.values()) for stages in runs], dtype=np.float64)
+    shares = (spent / spent.sum(axis=1, keepdims=True)).mean(axis=0)
+    return tuple(zip(runs[0], shares.tolist(), strict=True))
 
 
 def measure_width(passes: Mapping[str, Visits], reference: str, rng: np.random.Generator, by_repeats: bool = False) -> float | None:

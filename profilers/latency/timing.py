@@ -30,7 +30,7 @@ class Timing:
     `ratio`: typical ratio to the reference (below 1 = faster than it) with `ratio_ci95`; 1 for the reference itself.
     `runs`: timed runs; `tokens`: mean tokens decoded per run. `per_token_ms`: milliseconds per decoded token, None where no run decoded
     one. `rtf`: seconds per second of audio, None where the audio's durations were not given. `samples`: milliseconds of every run, in the
-    order of time.
+    order of time. `stage_shares`: what part of a run each stage takes (mean over runs, they sum to 1), none where stages are not told.
     """
 
     median_ms: float
@@ -43,6 +43,7 @@ class Timing:
     per_token_ms: Figure | None = None
     rtf: Figure | None = None
     samples: tuple[float, ...] = field(default=(), repr=False)
+    stage_shares: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Latency:
             "tokens": free.tokens,
             "per_token": None if free.per_token_ms is None else free.per_token_ms.to_dict(),
             "rtf": None if free.rtf is None else free.rtf.to_dict(),
+            "stage_shares": dict(free.stage_shares) or None,
             "fixed_tokens": self.fixed_tokens,
             "fixed_tokens_median": None if fixed is None else fixed.median_ms,
             "fixed_tokens_ci95": None if fixed is None else list(fixed.ci95_ms),
@@ -81,6 +83,7 @@ class Latency:
             "tokens": free.tokens,
             "per_token": None if free.per_token_ms is None else free.per_token_ms.median,
             "rtf": None if free.rtf is None else free.rtf.median,
+            "stage_shares": tuple(share for _, share in free.stage_shares) or None,
             "ratio": free.ratio,
             "ratio_ci95": free.ratio_ci95,
             "fixed_tokens": self.fixed_tokens,

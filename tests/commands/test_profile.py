@@ -1,6 +1,7 @@
 """`paredown profile` and studies with energy, end to end on a tiny model."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,7 @@ def test_energy_that_is_asked_for_by_name_is_refused(
 def test_tables_tell_everything(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert profile(place, "--charge", "50", *ESTIMATE) == 0
     text = capsys.readouterr().out
+    assert re.search(r"features \d+%, encoder \d+%, search \d+% of a run", text)
     for part in ("per utterance, ms", "per second of audio, s", "ESTIMATED", "50 Wh carry", "nothing drew from it but what is counted"):
         assert part in text
     for part in ("nominal bits", "weight bytes", "bundle bytes", "peak memory", "multiply-accumulates", "target: "):

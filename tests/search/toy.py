@@ -51,7 +51,7 @@ def outcome(quality: float, latency_ms: float, size_bytes: float) -> Outcome:
         (
             ("quality", Measurement(quality, "chrF", (quality - 1.0, quality + 1.0), 200)),
             ("chrf", Measurement(55.0 + quality, "chrF")),
-            ("latency_ms@cpu", Measurement(latency_ms, "ms", None, 20)),
+            ("latency_ms@cpu", Measurement(latency_ms, "ms", None, 20, detail=(("stage_shares", (0.1, 0.3, 0.6)),))),
             ("size_bytes", Measurement(size_bytes, "bytes")),
         )
     )

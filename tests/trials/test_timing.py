@@ -65,6 +65,9 @@ def test_a_session_reports_all_its_figures(bundle: Path, split: Split) -> None:
         assert latency.fixed.tokens == 4.0
         assert latency.free.runs == len(latency.free.samples) == 6
         assert min(latency.free.samples) > 0.0
+        assert [stage for stage, _ in latency.free.stage_shares] == ["features", "encoder", "search"]
+        assert min(share for _, share in latency.free.stage_shares) > 0.0
+        assert sum(share for _, share in latency.free.stage_shares) == pytest.approx(1.0)
 
 
 def test_a_reference_stays_loaded_for_the_next_cheap_measurement(bundle: Path, split: Split) -> None:

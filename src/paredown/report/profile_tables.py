@@ -1,6 +1,6 @@
 """A profile as tables and lines: what was measured, how sure it is, and what a reader must know of the conditions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +33,8 @@ def samples_of(profile: "Profile", subject: str, against: str | None) -> dict[st
 def show_profile(screen: Console, profile: "Profile", subject: str, against: str | None, utterances: int, charge_wh: float) -> None:
     """Prints everything; nothing is left out because it is unpleasant. `charge_wh`: of the battery that the last line speaks of."""
     screen.print(_latency_table(profile, subject, against))
+    if profile.latency.free.stage_shares:
+        screen.print(Text(f"  {stage_words(profile.latency.free.stage_shares)} of a run"))
     for line in draw_histogram(profile.latency.free.samples):
         screen.print(Text(f"  {line}"))
     screen.print(Text(_conditions(profile, utterances)))
@@ -62,6 +64,11 @@ def _latency_rows(profile: "Profile") -> Iterator[Row]:
     for label, figure in (("per token, ms", free.per_token_ms), ("per second of audio, s", free.rtf)):
         if figure is not None:
             yield (label, f"{figure.median:.4g}", f"{figure.ci95[0]:.4g} to {figure.ci95[1]:.4g}", "", "", "")
+
+
+def stage_words(shares: Iterable[tuple[str, float]]) -> str:
+    """What part of a run each stage takes."""
+    return ", ".join(f"{stage} {share:.0%}" for stage, share in shares)
 
 
 def _timing_row(label: str, timing: Timing) -> Row:

@@ -1,7 +1,6 @@
-"""What a configuration is made of: bytes by module group, what each axis saves, work and time by stage. Nothing is built.
+"""What a configuration is made of: bytes by module group, what each axis saves, work by stage. Nothing is built.
 
-Bytes are foretold to the byte; work is counted; milliseconds by stage are estimates of the target's latency predictor, where it was
-profiled, and otherwise not known. Needs the model, and so torch.
+Bytes are foretold to the byte; work is counted. Needs the model, and so torch.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,14 +15,10 @@ from paredown.space.reduced import original_path
 from paredown.space.reset import reset_axes
 from paredown.trials.evaluation import FIXED_TOKENS, MACS_AUDIO_S, uncompressed
 from paredown.trials.operations import count_frames, operations_of, read_structure
-from paredown.trials.predicting.cache import peek_predictor
-from paredown.trials.predicting.latency_terms import list_terms
-from paredown.trials.predicting.probe_plan import PREDICTED
 from paredown.trials.workshop import Workshop
 
 if TYPE_CHECKING:
     from paredown.models import Model
-    from paredown.trials.predicting.predictor import LatencyPredictor
 
 VECTORS = "norms, biases"
 Parts = tuple[tuple[str, float], ...]
@@ -35,7 +30,7 @@ class Anatomy:
 
     `group_bytes`: of `weights.bin` by module group; `file_bytes`: of the other files; both sum to the bundle. `axis_bytes`: what the bundle
     would weigh more without each axis, the others left, which need not sum to anything. `stage_macs`: multiply-accumulates of 5 s of audio
-    and 16 tokens; `stage_ms`: estimated for the same, empty where the target was not profiled; `error`: the share that 95 % of them keep.
+    and 16 tokens.
     """
 
     size_bytes: int
@@ -43,34 +38,28 @@ class Anatomy:
     file_bytes: Parts
     axis_bytes: Parts
     stage_macs: Parts
-    stage_ms: Parts = ()
-    error: float | None = None
 
 
-def read_anatomies(model: "Model", configurations: Iterable[Configuration], target: str | None, threads: int) -> Iterator[Anatomy]:
-    """Of each configuration in turn, some 50 ms each. `target`: digest of the fingerprint that the study was timed on.
+def read_anatomies(model: "Model", configurations: Iterable[Configuration]) -> Iterator[Anatomy]:
+    """Of each configuration in turn, some 50 ms each.
 
     Raises BadInput for a configuration that this model cannot take.
     """
-    predictor = None if target is None else peek_predictor(model, PREDICTED, target, threads)
     with Workshop(model) as workshop:
         for configuration in configurations:
-            yield _anatomy(model, workshop, configuration, predictor)
+            yield _anatomy(model, workshop, configuration)
 
 
-def _anatomy(model: "Model", workshop: Workshop, configuration: Configuration, predictor: "LatencyPredictor | None") -> Anatomy:
+def _anatomy(model: "Model", workshop: Workshop, configuration: Configuration) -> Anatomy:
     whole = workshop.foretell(configuration)
     without = reset_axes(configuration, model.inventory(), uncompressed(model).decode)
     saved = {axis: float(workshop.foretell(one).size_bytes - whole.size_bytes) for axis, one in without.items()}
-    stage_ms, error = _stage_ms(model, configuration, predictor)
     return Anatomy(
         whole.size_bytes,
         _by_group(whole.records, {layer.path: layer.group for layer in model.inventory().layers}),
         tuple((name, float(size)) for name, size in whole.files if name != WEIGHTS),
         tuple((axis, size) for axis, size in saved.items() if size),
         _stage_macs(model, configuration),
-        stage_ms,
-        error,
     )
 
 
@@ -97,16 +86,3 @@ def _stage_macs(model: "Model", configuration: Configuration) -> Parts:
     once = sum(units.count(one) * one.macs for one in operations if not one.is_step)
     steps = sum(units.count(one) * one.macs for one in operations if one.is_step)
     return (("encoder", float(once)), ("search", float(steps)))
-
-
-def _stage_ms(model: "Model", configuration: Configuration, predictor: "LatencyPredictor | None") -> tuple[Parts, float | None]:
-    """Nothing where the target was not profiled, or something that the configuration needs was not."""
-    if predictor is None:
-        return (), None
-    structure = read_structure(model)
-    operations = operations_of(model.inventory(), configuration, structure)
-    terms = list_terms(operations, structure, _frames(model, configuration), FIXED_TOKENS, configuration.decode.beam_size)
-    try:
-        return tuple((stage, float(costs.predict(terms[stage]))) for stage, costs in predictor.stages), predictor.error
-    except ValueError:
-        return (), None

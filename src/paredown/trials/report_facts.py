@@ -125,12 +125,9 @@ class _Gathering:
     def _anatomies(self, chosen: Sequence[Trial]) -> "dict[int, Anatomy]":
         model = self._loaded()
         from paredown.trials.anatomy import read_anatomies  # torch, as the model
-        from paredown.trials.kept_texts import machine_of
 
-        machine = machine_of(self._identity)
         self._tell(f"what {min(len(chosen), MOST)} configurations are made of")
-        target, threads = (None, 1) if machine is None else (machine.digest, machine.threads)
-        found = read_anatomies(model, (trial.configuration for trial in chosen[:MOST]), target, threads)
+        found = read_anatomies(model, (trial.configuration for trial in chosen[:MOST]))
         return {trial.number: each for trial, each in zip(chosen, found, strict=False)}
 
     def _heard(self, picks: Sequence[Trial]) -> tuple[Heard, ...]:

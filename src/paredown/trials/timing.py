@@ -25,11 +25,13 @@ from paredown.profilers.latency.warmup import Run
 from paredown.profilers.machine_lock import machine_lock
 from paredown.profilers.pinning import pinned
 from paredown.profilers.placement import scattered
+from paredown.trials.stages import STAGES, stages_of
 from paredown.trials.workers import Workers
 
 if TYPE_CHECKING:
     from paredown.runtime import Translator
     from paredown.runtime.session import Target
+    from paredown.runtime.translation import Timings
 
 REFERENCE = "reference"
 Result = TypeVar("Result")
@@ -93,7 +95,7 @@ def runner(timed: Timed, files: tuple[Path, ...], device: Device, fixed_tokens: 
     The audio is read now. The bundle is loaded anew at every call. Raises BadInput for a bundle, a file or a target that cannot be used.
     """
     translator = _translator(timed, device)
-    return _bound(translator, files, fixed_tokens), _seconds(files, translator.features.frontend.sample_rate_hz)
+    return _Bound(translator, files, fixed_tokens), _seconds(files, translator.features.frontend.sample_rate_hz)
 
 
 def audio_seconds(timed: Timed, files: tuple[Path, ...]) -> tuple[float, ...]:
@@ -114,8 +116,8 @@ def _time(
                 translator = _translator(timed, device)
         else:
             translator = _kept(name, timed, device, _version(timed))
-        fixed = None if fixed_tokens is None else _bound(translator, files, fixed_tokens)
-        return Loaded(_bound(translator, files, None), fixed)
+        free, fixed = _Bound(translator, files), None if fixed_tokens is None else _Bound(translator, files, fixed_tokens)
+        return Loaded(free, fixed, free.stages)
 
     loads: dict[str, Load] = {name: partial(load, name) for name in candidates}
     with pinned(device.threads) as cores:
@@ -147,9 +149,23 @@ def _rate_hz(timed: Timed) -> int:
     return read_frontend(timed.bundle / FRONTEND).sample_rate_hz
 
 
-def _bound(translator: "Translator", files: tuple[Path, ...], fixed_tokens: int | None) -> Run:
-    waveforms = [_waveform(file, translator.features.frontend.sample_rate_hz) for file in files]
-    return lambda item: len(translator.translate(waveforms[item], fixed_tokens=fixed_tokens).ids)
+class _Bound:
+    """Translates file `i` of some that are in memory, and returns the tokens decoded."""
+
+    def __init__(self, translator: "Translator", files: tuple[Path, ...], fixed_tokens: int | None = None) -> None:
+        self._translator, self._fixed_tokens = translator, fixed_tokens
+        self._waveforms = [_waveform(file, translator.features.frontend.sample_rate_hz) for file in files]
+        self._took: Timings | None = None
+
+    def __call__(self, item: int) -> int:
+        translation = self._translator.translate(self._waveforms[item], fixed_tokens=self._fixed_tokens)
+        self._took = translation.timings
+        return len(translation.ids)
+
+    def stages(self) -> dict[str, float]:
+        """Milliseconds of the stages of the last translation."""
+        assert self._took is not None  # it is asked behind a run
+        return dict(zip(STAGES, stages_of(self._took), strict=True))
 
 
 def _seconds(files: tuple[Path, ...], rate_hz: int) -> tuple[float, ...]:

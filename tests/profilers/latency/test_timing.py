@@ -71,6 +71,29 @@ def test_runs_without_a_token_have_no_time_per_token() -> None:
     assert none.to_dict()["per_token"] is None
 
 
+def test_shares_of_stages_are_the_mean_over_runs() -> None:
+    """Of 10, 20 and 30 ms the search takes 5, 10 and 24: a half, a half and four fifths. A warm-up is no run."""
+    machine, took = Machine(), dict[str, float]()
+
+    def cost(item: int) -> float:
+        search = (5.0, 10.0, 24.0)[item]
+        took.update(encoder=10.0 * (item + 1) - search, search=search)
+        return 10.0 * (item + 1)
+
+    subject = Subject({"base": lambda: Loaded(machine.candidate("base", cost), stages=lambda: dict(took))}, "base", 3)
+    found = measure_latency(subject, CHEAP, np.random.default_rng(0), clock=machine.clock)["base"]
+    assert found.free.runs == 3
+    assert dict(found.free.stage_shares) == {"encoder": pytest.approx(0.4), "search": pytest.approx(0.6)}
+    assert found.to_dict()["stage_shares"] == dict(found.free.stage_shares)
+    assert found.to_measurement().detail_of["stage_shares"] == (pytest.approx(0.4), pytest.approx(0.6))
+
+
+def test_who_does_not_tell_stages_has_no_shares() -> None:
+    found = measure(Machine(), {"base": lambda item: 1.0}, 3, CHEAP)["base"]
+    assert found.to_dict()["stage_shares"] is None
+    assert found.to_measurement().detail_of["stage_shares"] is None
+
+
 def test_a_latency_without_its_session_is_a_value_too() -> None:
     timing = Timing(40.0, None, (38.0, 42.0), 0.5, (0.45, 0.55), 24, 11.0)
     assert Latency(timing).to_dict()["conditions"] is None

@@ -151,11 +151,13 @@ def test_the_card_tells_bits_bytes_and_provenance(opened: Opened) -> None:
     for words in (
         "Where its bytes go",
         "12.00 MB",
-        "Not measured by stage",
+        "Measured: the mean share of each stage in 20 runs, of the latency on cpu above.",
         "decoder blocks 0, 1, 5 of 6 kept",
         "encoder.feed_forward 25 %",
     ):
         assert words in card
+    bars = opened.page.query_selector_all("#trial h3:text-is('Where its milliseconds go') + div.bars span.number")
+    assert [bar.inner_text() for bar in bars] == ["5.90 ms", "17.7 ms", "35.4 ms"]
     bought = opened.page.query_selector_all("#trial div.columns ~ div tbody tr th, #trial div.columns ~ div tbody tr td")
     assert [cell.inner_text().strip() for cell in bought] == ["bits", "−0.50 chrF", "× 0.500", "× 0.500"]
     opened.page.click("#trial details summary")

@@ -13,6 +13,7 @@ from paredown.report.page import study_page
 from paredown.report.page.cards import make_card
 from paredown.report.page.study_page import write_page
 from paredown.trials.ablation import Ablated
+from paredown.trials.stages import STAGES
 from tests.report.page import pages
 from tests.search import toy
 
@@ -145,6 +146,12 @@ def test_cards_tell_how_figures_came_about(tmp_path: Path, with_facts: None) -> 
     assert quality["search"]["provenance"] == "measured"
     assert quality["again"] is None
     assert card["anatomy"]["axes"] == [["bits", 12e6]]
+    latency = next(row for row in card["figures"] if row["name"] == "latency_ms@cpu")["search"]
+    assert card["stages"]["name"] == "latency_ms@cpu"
+    assert card["stages"]["runs"] == latency["samples"]
+    spent = dict(card["stages"]["ms"])
+    assert spent == {stage: pytest.approx(share * latency["value"], rel=1e-3) for stage, share in zip(STAGES, (0.1, 0.3, 0.6), strict=True)}
+    assert "stage_shares" not in latency["detail"]
 
 
 def test_thousands_of_trials_keep_their_figures_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,14 @@ from paredown.profilers.measurement import Measurement
 from paredown.report.front_rows import StudyFront
 from paredown.report.page.numbers import short, tidy
 from paredown.search.trial import Trial
+from paredown.trials.stages import STAGES
 
 if TYPE_CHECKING:
     from paredown.trials.ablation import Ablated
     from paredown.trials.anatomy import Anatomy
 
-_LEFT_OUT = ("nats",)  # one figure for each utterance
+_SHARES = "stage_shares"
+_LEFT_OUT = ("nats", _SHARES)  # one figure for each utterance; what is shown as milliseconds
 
 
 def make_card(trial: Trial, front: StudyFront, anatomy: "Anatomy | None", ablated: "Sequence[Ablated]" = ()) -> dict[str, Any]:
@@ -31,6 +33,8 @@ def make_card(trial: Trial, front: StudyFront, anatomy: "Anatomy | None", ablate
             if name in searched or name in again
         ],
     }
+    stages = _stages(searched | again)
+    card |= {} if stages is None else {"stages": stages}
     verdict = _verdict(trial, front)
     card |= {} if verdict is None else {"verdict": verdict}
     card |= {"ablation": [_ablated(each, ablated[0], front) for each in ablated[1:]]} if ablated else {}
@@ -44,6 +48,16 @@ def _figure(figure: Measurement | None) -> dict[str, Any] | None:
     value["detail"] = {name: tidy(entry) for name, entry in value["detail"].items() if name not in _LEFT_OUT and entry is not None}
     value["target"] = None if figure.target is None else figure.target[:12]
     return value
+
+
+def _stages(figures: Mapping[str, Measurement]) -> dict[str, Any] | None:
+    """Milliseconds by stage of the first latency whose runs told them."""
+    for name, figure in figures.items():
+        shares = figure.detail_of.get(_SHARES)
+        if name.startswith("latency_ms") and isinstance(shares, tuple):
+            spent = [[stage, short(share * figure.value)] for stage, share in zip(STAGES, shares, strict=True)]
+            return {"name": name, "runs": figure.samples, "ms": spent}
+    return None
 
 
 def _ablated(without: "Ablated", whole: "Ablated", front: StudyFront) -> dict[str, Any]:
@@ -73,6 +87,4 @@ def _anatomy(anatomy: "Anatomy") -> Mapping[str, Any]:
         "files": [[name, size] for name, size in anatomy.file_bytes],
         "axes": [[name, size] for name, size in anatomy.axis_bytes],
         "macs": [[name, count] for name, count in anatomy.stage_macs],
-        "ms": [[name, short(value)] for name, value in anatomy.stage_ms],
-        "error": anatomy.error,
     }

@@ -17,7 +17,8 @@ from paredown.profilers.prediction.model import CostModel, fit_costs, left_out_e
 from paredown.runtime.seal import canonical_json
 from paredown.space.operations import Operation, Structure
 from paredown.trials.predicting.latency_terms import Terms, list_terms
-from paredown.trials.predicting.stage_times import STAGES, Doubles
+from paredown.trials.predicting.stage_times import Doubles
+from paredown.trials.stages import STAGES
 
 MARGIN = 1.25  # times the most that was profiled of a term in one run: beyond it a prediction is extrapolated, and says so
 _KEYS = ("fingerprint", "threads", "stages", "error", "reference_ms", "runs")

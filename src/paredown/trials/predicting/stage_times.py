@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from paredown.profilers.machine_lock import machine_lock
 from paredown.profilers.pinning import pinned
+from paredown.trials.stages import STAGES, stages_of
 from paredown.trials.workers import Workers
 
 if TYPE_CHECKING:
     from paredown.runtime import Translator
 
-STAGES = ("features", "encoder", "search")
 _LOUDNESS = 0.1  # of the noise that is translated; full scale is 1
 _WARMUP = 2
 
@@ -125,5 +125,4 @@ def _translate(loaded: Mapping[str, "Translator"], run: Run, noise: NDArray[Any]
     """Milliseconds of the stages."""
     translator = loaded[run.bundle]
     translator = replace(translator, settings=replace(translator.settings, beam_size=run.beam))
-    timings = translator.translate(noise[: run.samples], fixed_tokens=run.tokens).timings
-    return timings.features_ms, timings.encoder_ms, timings.search_ms
+    return stages_of(translator.translate(noise[: run.samples], fixed_tokens=run.tokens).timings)

@@ -85,14 +85,17 @@ function ablationPart(card) {
   make("p", { class: "note" }, "Measured when this page was written, with and without each technique: quality gained or lost, costs as share of what they would be without it."));
 }
 
-function timePart(anatomy) {
-  const parts = [make("h3", {}, "Where its milliseconds go")];
-  if (anatomy.ms.length) {
-    parts.push(barChart(anatomy.ms, (value) => show("latency_ms", value)), make("p", { class: "note" },
-      `Estimated, not measured: by the target's latency predictor for 5 s of audio and 16 tokens; 95 % of its estimates are within ${(100 * anatomy.error).toFixed(0)} %.`));
+function timePart(card) {
+  const parts = [make("h3", {}, "Where its milliseconds go")], stages = card.stages, anatomy = card.anatomy;
+  if (stages) {
+    parts.push(barChart(stages.ms, (value) => show(stages.name, value)), make("p", { class: "note" },
+      `Measured: the mean share of each stage in ${stages.runs} runs, of the ${label(stages.name)} above.`));
   } else {
-    parts.push(make("p", {}, "Not measured by stage: latency above is of the whole utterance."), barChart(anatomy.macs, (value) => show("macs", value)),
-      make("p", { class: "note" }, "Beside it the work, exact: multiply-accumulates of 5 s of audio and 16 tokens. Bit-widths and zeros leave it as it is."));
+    parts.push(make("p", {}, "Not measured by stage: what was timed is the whole utterance."));
+  }
+  if (anatomy) {
+    parts.push(make("h3", {}, "Its work"), barChart(anatomy.macs, (value) => show("macs", value)),
+      make("p", { class: "note" }, "Exact: multiply-accumulates of 5 s of audio and 16 tokens. Bit-widths and zeros leave it as it is."));
   }
   return make("div", {}, parts);
 }
@@ -136,10 +139,10 @@ function verdictWords(verdict) {
 function showCard(trial) {
   const card = study.cards[trial.n], anatomy = card && card.anatomy;
   const alike = trial.alike && trial.alike.length ? make("p", { class: "note" }, `Where it is better than trial ${trial.alike.join(", ")}, the 95 % intervals meet: it is not shown to beat ${trial.alike.length > 1 ? "them" : "it"} in anything.`) : null;
-  const missing = !anatomy && card && study.missing.anatomy ? make("p", { class: "note" }, `Where bytes and milliseconds go: ${study.missing.anatomy}`) : null;
+  const missing = !anatomy && card && study.missing.anatomy ? make("p", { class: "note" }, `Where its bytes go: ${study.missing.anatomy}`) : null;
   $("trial").replaceChildren(
     make("h2", { id: "trial-title" }, `Trial ${trial.n}`), make("p", { class: "lead" }, trial.what), tags(trial, card), ...(trial.reason ? [make("p", { class: "note" }, `${trial.state}: ${trial.reason}`)] : []),
     card ? figuresTable(card) : shortTable(trial), ...[card && card.verdict ? make("p", { class: "note" }, verdictWords(card.verdict)) : null, alike, missing].filter(Boolean),
-    exportPart(trial), structure(trial), ...(anatomy ? [make("div", { class: "columns" }, bytesPart(anatomy), timePart(anatomy), boughtPart(trial, anatomy))] : []), ...(card && card.ablation ? [ablationPart(card)] : []),
+    exportPart(trial), structure(trial), ...(anatomy ? [make("div", { class: "columns" }, bytesPart(anatomy), timePart(card), boughtPart(trial, anatomy))] : card && card.stages ? [timePart(card)] : []), ...(card && card.ablation ? [ablationPart(card)] : []),
   );
 }
