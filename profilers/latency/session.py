@@ -32,7 +32,7 @@ Clock = Callable[[], float]
 class Loaded:
     """A candidate, loaded: how it runs freely, and at a fixed number of tokens where that is to be timed.
 
-    `stages`: milliseconds of each stage of the last free run, by name, as the candidate itself took them; it is asked when the clock stands.
+    `stages`: milliseconds of each stage of the last free run, by name, as the candidate told them; asked when the clock stands.
     """
 
     free: Run

@@ -63,7 +63,7 @@ def test_what_a_bundle_costs(bundle: paredown.Bundle, place: Path) -> None:
     assert found.latency.free.median_ms > 0
     assert found.size.size.size_bytes == bundle.size_bytes
     assert found.energy is None
-    with pytest.raises(paredown.BadInput, match="is for --energy estimate alone"):
+    with pytest.raises(paredown.BadInput, match="is for energy estimate alone"):
         paredown.profile(bundle, tdp_w=15.0)
 
 

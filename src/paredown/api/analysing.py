@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Literal
 
 from paredown.api.telling import Tell, teller
 from paredown.api.unguarded import script_hidden
+from paredown.api.wording import names_arguments
 
 if TYPE_CHECKING:
     from paredown.trials.analysing import Analysed, Part
 
 
+@names_arguments
 def analyse(
     model: str | Path,
     data: str | Path,

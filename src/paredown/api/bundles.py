@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from paredown.api.telling import Tell, teller
 from paredown.api.unguarded import script_hidden
+from paredown.api.wording import names_arguments
 
 if TYPE_CHECKING:
     from paredown.bundle.forms import Form
@@ -46,6 +47,7 @@ class Bundle:
         return dict(self.figures)
 
 
+@names_arguments
 def convert(
     model: str | Path,
     folder: str | Path,
@@ -103,6 +105,7 @@ def _training(train: str | None) -> "TrainingData | None":
     return None if train is None else TrainingData(load_split(train, labelled=False), None)
 
 
+@names_arguments
 def translate(bundle: str | Path | Bundle, *audio: str | Path, threads: int = 1, nbest: int = 1) -> "list[Translation]":
     """What is said in each file. Loads the bundle for this one call; a program that translates often keeps a `paredown.Translator`.
 

@@ -5,6 +5,7 @@ from os import PathLike, fspath
 from typing import TYPE_CHECKING, Literal
 
 from paredown.api.unguarded import script_hidden
+from paredown.api.wording import names_arguments
 
 if TYPE_CHECKING:
     from paredown.data import Split
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 Subject = str | PathLike[str]
 
 
+@names_arguments
 def evaluate(
     subject: Subject,
     data: Subject,
@@ -51,6 +53,7 @@ def evaluate(
         )
 
 
+@names_arguments
 def compare(
     a: Subject,
     b: Subject,
@@ -105,6 +108,7 @@ def _first(split: "Split", count: int | None) -> "Split":
     return split if count is None else split.first(count)
 
 
+@names_arguments
 def profile(
     subject: Subject,
     *,

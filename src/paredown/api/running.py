@@ -8,12 +8,14 @@ from paredown.api.budgets import Budgets, as_options
 from paredown.api.study import Study
 from paredown.api.telling import Tell, TrialLines, teller
 from paredown.api.unguarded import script_hidden
+from paredown.api.wording import names_arguments
 
 if TYPE_CHECKING:
     from paredown.search.loop import Standing, Watch
     from paredown.search.spec import StudySpec
 
 
+@names_arguments
 def run(
     study: "str | Path | StudySpec",
     *,

@@ -8,6 +8,7 @@ from paredown.api.bundles import Bundle
 from paredown.api.point import Point
 from paredown.api.telling import Tell, teller
 from paredown.api.unguarded import script_hidden
+from paredown.api.wording import names_arguments
 
 if TYPE_CHECKING:
     from paredown.bundle.forms import Form
@@ -51,6 +52,7 @@ class Study:
 
         return find_trial(self.trials, number)
 
+    @names_arguments
     def front(self, budgets: Budgets | None = None, *, every: bool = False) -> tuple[Point, ...]:
         """The trials that no other dominates, best quality first; the rows of `paredown front --json`.
 
@@ -62,6 +64,7 @@ class Study:
         front = read_front(self.folder, as_options(budgets))
         return tuple(Point.of(entry) for entry in shown_entries(front, every))
 
+    @names_arguments
     def pick(self, rule: str = "knee", budgets: Budgets | None = None, *, by: "By | None" = None) -> "Trial":
         """The trial that a rule picks of those that keep the budgets.
 
@@ -77,6 +80,7 @@ class Study:
         limits = budgets_of(spec, as_options(budgets))
         return pick_trial(rule, trials, spec.objective_list, limits, read_confirmation(self.folder), by)
 
+    @names_arguments
     def export(
         self, trial: "int | Trial", folder: str | Path, *, form: "Form" = "bundle", force: bool = False, tell: Tell | None = None
     ) -> Bundle:
@@ -93,6 +97,7 @@ class Study:
         with script_hidden():
             return Bundle.of(export_trial(self.folder, found, Path(folder), form, force=force, tell=teller(tell)))
 
+    @names_arguments
     def finish(
         self, test: str | None = None, *, unseen: bool = False, time: str | float | None = None, tell: Tell | None = None
     ) -> "Final":
@@ -108,6 +113,7 @@ class Study:
         with script_hidden():
             return finish_folder(self.folder, test, unseen=unseen, seconds=seconds, tell=teller(tell))
 
+    @names_arguments
     def confirm(
         self, *, margin: float | None = None, by: "By | None" = None, data: str | None = None, tell: Tell | None = None
     ) -> "Confirmation":
@@ -122,6 +128,7 @@ class Study:
         with script_hidden():
             return confirm_folder(self.folder, margin=margin, by=by, data=data, tell=teller(tell))
 
+    @names_arguments
     def report(self, file: str | Path | None = None, budgets: Budgets | None = None, *, tell: Tell | None = None) -> "Written":
         """Write the study as one HTML file that needs no network. `.path`, `.size_bytes`, and `.missing`: the sections it lacks, and why.
 
