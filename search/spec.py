@@ -38,7 +38,7 @@ class DataSection(Section):
 class ObjectivesSection(Section):
     """What is minimized and maximized. `quality`: the metric; `latency`, `energy`: targets; `size`: bytes of the bundle.
 
-    Latency on several targets is several objectives, in the order given.
+    Latency is always one, on several targets several, in the order given.
     `energy = "estimate"` takes a labelled model in the place of a counter (see `TargetSection`).
     """
 
@@ -57,8 +57,8 @@ class ObjectivesSection(Section):
     @field_validator("latency")
     @classmethod
     def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(value)) != len(value):
-            raise ValueError(f"latency must name each target once, got {list(value)}")
+        if not value or len(set(value)) != len(value):
+            raise ValueError(f"latency must name a target, and each once, got {list(value)}")
         return value
 
 

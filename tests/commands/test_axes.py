@@ -1,6 +1,7 @@
 """A study over input, decoding and the blocks of both stacks, end to end on a tiny model; and what each axis bought."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,10 @@ def test_every_axis_moves_what_bundles_do(tmp_path: Path, capsys: pytest.Capture
     assert sizes["bits"] > sizes[""]
     monkeypatch.setenv("COLUMNS", "140")
     assert main(["show", folder, "--trial", str(number), "--ablate"]) == 0
-    assert "without bits" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = (line for line in lines if "without bits" in line)
+    assert f"{sizes['bits'] / 1e6:.2f}" in row
+    assert re.search(r"[+-]\d+\.\d\d .* x \d\.\d{3} .* x 0\.\d{3} ", row)  # quality, latency and bytes that bits bought
 
 
 @pytest.mark.parametrize(

@@ -120,11 +120,9 @@ def test_input_and_decoding_are_axes() -> None:
     assert parse_spec(to_toml(spec)) == spec
 
 
-def test_a_study_without_size_or_latency_has_fewer_objectives() -> None:
-    spec = parse_spec(
-        EXAMPLE.replace("size = true", "size = false").replace('latency = ["cpu"]', "latency = []").replace('"latency@cpu" = "80 ms"', "")
-    )
-    assert [objective.name for objective in spec.objective_list] == ["quality"]
+def test_a_study_without_size_has_fewer_objectives() -> None:
+    spec = parse_spec(EXAMPLE.replace("size = true", "size = false"))
+    assert [objective.name for objective in spec.objective_list] == ["quality", "latency_ms@cpu"]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +177,7 @@ def test_a_study_without_size_or_latency_has_fewer_objectives() -> None:
         ("seed = 0", "seed = 0\n[target]\ntdp_w = true", "target.tdp_w: must be a number, got true"),
         ("seed = 0", "seed = 0\n[target]\ntdp_w = 15", 'target.tdp_w is for energy = "estimate" alone, got 15 beside energy = '),
         ('latency = ["cpu"]', 'latency = ["gpu"]', "objectives.latency.0: must be 'cpu' or 'cuda', got 'gpu'"),
-        ('latency = ["cpu"]', 'latency = ["cpu", "cpu"]', r"latency must name each target once, got \['cpu', 'cpu'\]"),
+        ('latency = ["cpu"]', 'latency = ["cpu", "cpu"]', r"latency must name a target, and each once, got \['cpu', 'cpu'\]"),
         ('latency = ["cpu"]', 'latency = ["cpu", "cuda"]', 'needs target.kernel = "nbits": kernel int8 runs on the CPU alone, got int8'),
         ("seed = 0", 'seed = 0\n[target]\nkernel = "fp16"', "target.kernel: must be 'int8' or 'nbits', got 'fp16'"),
         (
@@ -188,7 +186,8 @@ def test_a_study_without_size_or_latency_has_fewer_objectives() -> None:
             'is for target.kernel = "int8" alone, got nbits',
         ),
         ("seed = 0", "seed = 0\nwarm_start = 'runs/a'", "search.warm_start: must be a valid tuple, got 'runs/a'"),
-        ('latency = ["cpu"]', "latency = []", "a budget on latency@cpu needs the objective"),
+        ('latency = ["cpu"]', "latency = []", r"latency must name a target, and each once, got \[\]"),
+        ('latency = ["cpu"]', 'latency = ["cuda"]', "a budget on latency@cpu needs the objective"),
         ("12 MB", "12 XB", "budget size must have a unit, .*got '12 XB'"),
         ("80 ms", "80", "budget latency@cpu must have a unit"),
         ('"-1.0"', '"lots"', "budget quality must be chrF points"),

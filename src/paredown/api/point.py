@@ -1,7 +1,7 @@
 """A point of the front, as a value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ class Point:
     indistinguishable: tuple[int, ...]
     missed: Mapping[str, float]
     confirmed: bool | None
-    source: "Trial"
-    figures: Mapping[str, Any]
+    source: "Trial" = field(repr=False)
+    figures: Mapping[str, Any] = field(repr=False)
 
     @classmethod
     def of(cls, entry: "FrontEntry") -> "Point":

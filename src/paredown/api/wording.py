@@ -24,7 +24,8 @@ def names_arguments(function: Callable[Given, Result]) -> Callable[Given, Result
         try:
             return function(*given, **named)
         except BadInput as error:
-            raise BadInput(_WORDS.sub(_word, str(error))) from error
+            error.args = (_WORDS.sub(_word, str(error)),)
+            raise
 
     return called
 

@@ -5,10 +5,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paredown.commands.printing import add_csv, add_json, check_outputs, console, megabytes, print_json, table
+from paredown.commands.printing import add_csv, add_json, check_outputs, console, print_json
 from paredown.errors import BadInput
 from paredown.report.describe import describe
-from paredown.search.budget import METRICS
 from paredown.search.study_folder import find_trial, read_study
 
 if TYPE_CHECKING:
@@ -141,6 +140,7 @@ def _draw(path: Path, spec: "StudySpec", trial: "Trial") -> None:
 def _ablate(options: argparse.Namespace, spec: "StudySpec", trial: "Trial") -> int:
     """Measure the trial and itself without each axis, side by side."""
     from paredown.commands.telling import Telling
+    from paredown.report.ablation_table import ablation_table
     from paredown.report.csv_file import STDOUT, write_csv
     from paredown.search.study import read_identity
     from paredown.trials.ablation import ablate
@@ -156,7 +156,7 @@ def _ablate(options: argparse.Namespace, spec: "StudySpec", trial: "Trial") -> i
     if options.json:
         print_json({"trial": trial.number, "ablation": [each.to_dict() for each in found]})
     elif options.csv != STDOUT:
-        _print_ablation(spec, trial, found)
+        console().print(ablation_table(f"trial {trial.number} of {spec.name}: {describe(trial)}", found, spec.objective_list))
     return 0
 
 
@@ -167,26 +167,3 @@ def _ablated_cells(trial: "Trial", each: "Ablated") -> "dict[str, Cell]":
     for name, figure in each.outcome.measurements:
         cells |= figure_cells(name, figure)
     return cells
-
-
-def _print_ablation(spec: "StudySpec", trial: "Trial", found: "tuple[Ablated, ...]") -> None:
-    metric = METRICS[spec.objectives.quality]
-    columns = ("", f"quality {metric}", "latency ms", "size MB", "bought: quality", "latency", "size")
-    caption = (
-        f"{found[0].outcome.measurement_of['quality'].samples} utterances of search. "
-        "Quality is the difference to the uncompressed model, above 0 where better.\n"
-        "Bought: what the axis changed, its row against the first; latency and size as share of what they would be without it."
-    )
-    rows = (_bought(each, found[0]) for each in found)
-    console().print(table(f"trial {trial.number} of {spec.name}: {describe(trial)}", columns, rows, caption))
-
-
-def _bought(each: "Ablated", whole: "Ablated") -> tuple[str, ...]:
-    here, base = each.outcome, whole.outcome
-    names = ("quality", "latency_ms@cpu", "size_bytes")
-    quality, latency, size = (here.value(name) for name in names)
-    figures = (f"{quality:+.2f}", f"{latency:.1f}", megabytes(size).removesuffix(" MB"))
-    if not each.axis:
-        return ("as it is", *figures, "", "", "")
-    bought = (f"{base.value('quality') - quality:+.2f}", *(f"x {base.value(name) / here.value(name):.3f}" for name in names[1:]))
-    return (f"without {each.axis}", *figures, *bought)

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from paredown.profilers.measurement import Measurement
+from paredown.report.ablation_table import bought
 from paredown.report.front_rows import StudyFront
 from paredown.report.page.numbers import short, tidy
 from paredown.search.trial import Trial
@@ -61,13 +62,7 @@ def _stages(figures: Mapping[str, Measurement]) -> dict[str, Any] | None:
 
 
 def _ablated(without: "Ablated", whole: "Ablated", front: StudyFront) -> dict[str, Any]:
-    """What an axis bought, by objective: points of quality as a difference, costs as a share of what they would be without it."""
-    bought = {}
-    for objective in front.objectives:
-        here, there = whole.outcome.measurement_of.get(objective.name), without.outcome.measurement_of.get(objective.name)
-        if here is not None and there is not None:
-            bought[objective.name] = short(here.value / there.value if objective.scale == "log" else here.value - there.value)
-    return {"axis": without.axis, "bought": bought}
+    return {"axis": without.axis, "bought": {name: short(value) for name, value in bought(without, whole, front.objectives).items()}}
 
 
 def _verdict(trial: Trial, front: StudyFront) -> dict[str, Any] | None:
