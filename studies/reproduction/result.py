@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from paredown.whole_file import whole_file
+
 Verdict = Literal["holds", "holds in part", "does not hold", "not run"]
 Figure = float | str
 
@@ -66,9 +68,8 @@ class Result:
         """Writes STEM.json, whole or not at all."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.stem}.json"
-        fresh = path.with_suffix(".part")
-        fresh.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-        fresh.replace(path)
+        with whole_file(path) as fresh:
+            fresh.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
         return path
 
     @classmethod

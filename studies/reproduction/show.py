@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from paredown.whole_file import whole_file
 from studies.reproduction.result import Column, Figure, Result, Row
 
 _NONE = "—"
@@ -73,7 +74,8 @@ def write_page(title: str, command: str, results: Sequence[Result], path: Path) 
     """All results of a study on one page, in the order given."""
     head = [f"# {title}: results", "", f"Made by `{command}`. The paper's figures stand beside ours; brackets hold 95 % intervals.", ""]
     summary = ["| | | |", "| --- | --- | --- |", *(_line([each.place, each.verdict, each.conclusion]) for each in results), ""]
-    path.write_text("\n".join([*head, *summary, *map(to_markdown, results)]).rstrip() + "\n", encoding="utf-8")
+    with whole_file(path) as fresh:
+        fresh.write_text("\n".join([*head, *summary, *map(to_markdown, results)]).rstrip() + "\n", encoding="utf-8")
 
 
 def _line(cells: Sequence[str]) -> str:

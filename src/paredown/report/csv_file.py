@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from paredown.profilers.measurement import Measurement
-from paredown.report.whole_file import whole_file
+from paredown.whole_file import whole_file
 
 Cell = str | int | float | bool | None
 STDOUT = Path("-")

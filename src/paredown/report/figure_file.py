@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paredown.report.latency_figure import check_figure
-from paredown.report.whole_file import whole_file
+from paredown.whole_file import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from paredown.errors import BadInput
+from paredown.whole_file import whole_file
 
 if TYPE_CHECKING:
     from paredown.data import Split
@@ -98,7 +99,8 @@ def tokenizer_for(language: str | None, references: Sequence[str]) -> str:
 
 def write_hypotheses(path: Path, hypotheses: Sequence[str]) -> None:
     """One line each."""
-    path.write_text("".join(f"{line}\n" for line in hypotheses), encoding="utf-8")
+    with whole_file(path) as fresh:
+        fresh.write_text("".join(f"{line}\n" for line in hypotheses), encoding="utf-8")
 
 
 def _figure(found: "Score") -> dict[str, Any]:

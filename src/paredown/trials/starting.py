@@ -32,6 +32,7 @@ from paredown.trials.study_run import check_split
 from paredown.trials.study_text import Forecast, Machine, describe_model, manifest_lines, render_study
 from paredown.trials.teller import Teller
 from paredown.trials.workshop import Workshop
+from paredown.whole_file import whole_file
 
 _TRIED = 3  # utterances
 _FORETOLD_BITS = (8, 4)
@@ -188,10 +189,5 @@ def _write_manifests(folder: Path, manifests: dict[str, bytes]) -> None:
 
 
 def _write_study(path: Path, text: str) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
-    with writing(str(path)):
-        try:
-            fresh.write_text(text, encoding="utf-8")
-            os.replace(fresh, path)
-        finally:
-            fresh.unlink(missing_ok=True)
+    with writing(str(path)), whole_file(path) as fresh:
+        fresh.write_text(text, encoding="utf-8")

@@ -11,7 +11,7 @@ from typing import Any
 
 from paredown.errors import BadInput
 from paredown.report.output_file import check_output_file
-from paredown.report.whole_file import whole_file
+from paredown.whole_file import whole_file
 
 LIMIT_BYTES = 5_900_000
 SCRIPTS = ("format.js", "chart.js", "front.js", "table.js", "card.js", "blocks.js", "sections.js", "report.js")
