@@ -1,5 +1,6 @@
 """The page in a real browser without a window: it opens from disk, fetches nothing, and shows what `front --json` says."""
 
+import itertools
 import json
 import shutil
 from collections.abc import Iterator
@@ -231,3 +232,40 @@ def test_every_section_is_there(opened: Opened) -> None:
     assert len(opened.page.query_selector_all("audio")) == 2
     assert "target's cpu" in opened.page.inner_text("#provenance")
     assert len(opened.page.query_selector_all(".chart .svg-container")) == 9
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_quickstarts_report_shows_its_front(
+    browser: "Browser", tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bundled model itself: under 6 MB, every row, point and card with the figures of `front --json`, in any two objectives."""
+    monkeypatch.setenv("PAREDOWN_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "quickstart"
+    assert main(["run", "studies/quickstart.toml", "--trials", "6", "-o", str(folder)]) == 0
+    assert main(["report", str(folder)]) == 0
+    assert report(folder).stat().st_size < 6e6
+    capsys.readouterr()
+    assert main(["front", str(folder), "--json"]) == 0
+    expected = json.loads(capsys.readouterr().out)
+    assert expected
+    shown = Opened(browser.new_context(viewport={"width": 1280, "height": 900}).new_page(), report(folder))
+    inside = json.loads(shown.page.inner_text("#study-data"))
+    assert inside["missing"] == {}
+    assert inside["front"] == [{name: value for name, value in row.items() if name != "configuration"} for row in expected]
+    scales = {"quality": 1.0, "latency_ms@cpu": 1.0, "size_bytes": 1e6}
+    names = {"quality": "quality", "latency_ms@cpu": "latency on cpu", "size_bytes": "size"}
+    kept = [row["values"] for row in expected if row["feasible"] and row["trial"]]  # the uncompressed model is drawn by itself
+    for one, other in itertools.permutations(scales, 2):
+        shown.page.select_option("#axis-x", label=names[one])
+        shown.page.select_option("#axis-y", label=names[other])
+        points = drawn(shown)
+        told = sorted((row[one] / scales[one], row[other] / scales[other]) for row in kept)
+        assert sorted(zip(points["xs"], points["ys"], strict=True)) == [pytest.approx(pair) for pair in told]
+    for row in expected:
+        shown.page.click(f'#front-table button[data-trial="{row["trial"]}"]')
+        assert shown.chosen() == f"Trial {row['trial']}"
+        card = shown.page.inner_text("#trial")
+        assert f"{row['values']['size_bytes'] / 1e6:.2f} MB" in card
+        assert "Measured: the mean share of each stage" in card
+    shown.close()
