@@ -12,9 +12,7 @@ TABLES = {"table_1": table_1.make, "table_2": table_2.make, "figure_2": figure_2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code."""
-    return reproduce(
-        "conformer_4bit", TITLE, TABLES, model="bundled:tatoeba-en", train="train-english", arguments=arguments, utterances=500
-    )
+    return reproduce("conformer_4bit", TITLE, TABLES, model="bundled:tatoeba-en", train="train-english", arguments=arguments)
 
 
 if __name__ == "__main__":
