@@ -156,9 +156,17 @@ def test_all_is_real_once(folder: Path, made: Path, capsys: pytest.CaptureFixtur
     assert main(["finish", str(folder), "--json"]) == 0
     assert printed(capsys) == first
     assert main(["finish", str(folder)]) == 0
-    told = " ".join(capsys.readouterr().out.split())
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    told = " ".join(" ".join(lines).split())
     assert "final figures of tiny" in told
     assert "looked at once" in told
+    chosen = next(point for point in first["points"] if point["trial"] == 4)
+    place = next(number for number, line in enumerate(lines) if line.startswith("4  "))
+    for figures, line in ((chosen["search"], lines[place]), (chosen["strict"] | chosen["test"], lines[place + 1])):
+        for name, digits in (("quality", 2), ("latency_ms@cpu", 1)):
+            assert f"{figures[name]['value']:.{digits}f}" in line
+    assert f"chrF {chosen['test']['chrf']['value']:.2f} on test" in told
 
 
 def test_quality_on_test_is_that_of_the_bundle(folder: Path, made: Path, capsys: pytest.CaptureFixture[str], timer: type[Timer]) -> None:
@@ -252,7 +260,7 @@ def test_every_target_has_figures_of_its_own(
         on_cpu, on_cuda = (point["strict"][f"latency_ms@{target}"] for target in ("cpu", "cuda"))
         assert on_cpu["value"] / 42.0 == pytest.approx(on_cuda["value"] / 37.0)  # what the study has of its reference on each of them
         assert on_cpu["target"] != on_cuda["target"]
-    monkeypatch.setenv("COLUMNS", "140")  # headings in one line
+    monkeypatch.setenv("COLUMNS", "300")  # headings in one line
     assert main(["finish", str(folder), "--no-test"]) == 0
     assert "latency@cuda ms" in " ".join(capsys.readouterr().out.split())
 

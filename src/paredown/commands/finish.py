@@ -4,15 +4,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paredown.commands.printing import add_json, console, print_json, table
+from paredown.commands.printing import add_json, console, print_json
 from paredown.report.describe import describe
-from paredown.report.front_figures import bracketed, heading
+from paredown.report.front_table import FrontRow, front_table
 from paredown.search.budget import METRICS
 from paredown.search.study_folder import read_study
 
 if TYPE_CHECKING:
     from paredown.search.final import Final, FinalPoint
-    from paredown.search.objective import Objective
     from paredown.search.spec import StudySpec
     from paredown.search.trial import Trial
 
@@ -49,45 +48,26 @@ def run(options: argparse.Namespace) -> int:
 
 
 def show(spec: "StudySpec", trials: "tuple[Trial, ...]", record: "Final") -> None:
-    """A row for each point; under every figure of the search the final one."""
-    objectives = spec.objective_list
-    columns = ("trial", "made of", *(heading(objective) for objective in objectives), METRICS[record.metric])
+    """A row for each point, as the search chose by; beside or below every figure the final one."""
     points = {point.trial: point for point in record.points}
-    rows = [
-        (
-            str(trial.number),
-            describe(trial),
-            *(_cell(points[trial.number], objective) for objective in objectives),
-            _score(points[trial.number], record),
-        )
-        for trial in trials
-        if record.find(trial) is not None
-    ]
+    rows = [_row(spec, trial, points[trial.number], record) for trial in trials if record.find(trial) is not None]
     seen = f"{record.split}, looked at once" if record.split else "not looked at"
-    caption = (
-        f"Two lines a figure: as the search chose by, and below it the final one (costs measured strictly; quality on test: {seen}).\n"
-        "Quality is the difference to the uncompressed model, above 0 where better; brackets hold 95 % intervals. What the search saw is\n"
-        "too good where it was lucky; picks and budgets go by it all the same, because test is not to choose by."
-    )
+    caption = [
+        f"Final figures: costs measured strictly; quality on test: {seen}.",
+        "Quality is the difference to the uncompressed model, above 0 where better. What the search saw is too good where it was lucky; "
+        "picks and budgets go by it all the same, because test is not to choose by.",
+    ]
     if not record.feasible:
-        caption += "\nNo trial keeps the budgets: these miss them least."
+        caption.append("No trial keeps the budgets: these miss them least.")
     if (warning := record.warning(sum(trial.is_finished for trial in trials))) is not None:
-        caption += f"\nWarning: {warning}."
-    result = table(f"final figures of {spec.name}", columns, rows, caption)
-    result.columns[1].justify = "left"
-    result.show_lines = True
-    console().print(result)
+        caption.append(f"Warning: {warning}.")
+    console().print(front_table(f"final figures of {spec.name}", rows, spec.objective_list, caption))
 
 
-def _cell(point: "FinalPoint", objective: "Objective") -> str:
-    searched = point.search.measurement_of[objective.name]
-    lines = [bracketed(objective, searched, searched.value)]
-    final = (point.test if objective.name == "quality" else point.strict).measurement_of.get(objective.name)
-    if final is not None:
-        lines.append(bracketed(objective, final, final.value))
-    return "\n".join(lines)
-
-
-def _score(point: "FinalPoint", record: "Final") -> str:
-    figures = [outcome.measurement_of.get(record.metric) for outcome in (point.search, point.test)]
-    return "\n".join(f"{figure.value:.2f}" for figure in figures if figure is not None)
+def _row(spec: "StudySpec", trial: "Trial", point: "FinalPoint", record: "Final") -> FrontRow:
+    searched = point.search.measurement_of
+    values = tuple(searched[objective.name].value for objective in spec.objective_list)
+    score = point.test.measurement_of.get(record.metric)
+    made_of = describe(trial) + ("" if score is None else f"; {METRICS[record.metric]} {score.value:.2f} on test")
+    final = {name: figure for name, figure in (point.strict.measurement_of | point.test.measurement_of).items() if name in searched}
+    return FrontRow(str(trial.number), made_of, point.search, values, "", final=final)

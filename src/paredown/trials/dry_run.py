@@ -123,7 +123,8 @@ class DryRun:
         )
         if self.fitting is not None:
             low, high = self.fitting
-            found.append(f"within {format_duration(self.time_s or 0.0)}: about {low} to {high} of {self.trials} trials")
+            count = f"all {low}" if low == self.trials else f"about {low} to {high} of {self.trials}"
+            found.append(f"within {format_duration(self.time_s or 0.0)}: {count} trials")
         return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
