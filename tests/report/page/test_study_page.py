@@ -11,6 +11,7 @@ from paredown.errors import BadInput
 from paredown.report.front_rows import front_json, read_front
 from paredown.report.page import study_page
 from paredown.report.page.cards import make_card
+from paredown.report.page.numbers import tidy
 from paredown.report.page.study_page import write_page
 from paredown.trials.ablation import Ablated
 from paredown.trials.stages import STAGES
@@ -152,6 +153,11 @@ def test_cards_tell_how_figures_came_about(tmp_path: Path, with_facts: None) -> 
     spent = dict(card["stages"]["ms"])
     assert spent == {stage: pytest.approx(share * latency["value"], rel=1e-3) for stage, share in zip(STAGES, (0.1, 0.3, 0.6), strict=True)}
     assert "stage_shares" not in latency["detail"]
+
+
+def test_a_long_list_is_cut_and_says_so() -> None:
+    assert tidy(tuple(range(12))) == list(range(12))
+    assert tidy([0.123456789, *range(14)]) == [0.123457, *range(11), "3 more"]
 
 
 def test_thousands_of_trials_keep_their_figures_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
