@@ -23,7 +23,7 @@ class Miss:
     def __str__(self) -> str:
         """By how much, as "size 1 MB above"."""
         side = "above" if self.budget.direction == "minimize" else "below"
-        return f"{self.budget.name} {format_value(self.beyond, self.budget.unit)} {side}"
+        return f"{self.budget.name} {format_value(float(f'{self.beyond:.3g}'), self.budget.unit)} {side}"
 
     @property
     def told(self) -> str:

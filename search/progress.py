@@ -139,7 +139,8 @@ class StudyProgress:
     def _figure(self, objective: Objective, value: float, trial: Trial) -> str:
         name = objective.name.replace("_bytes", "").replace("_ms", "").replace("_mj", "")
         estimated = trial.outcome is not None and objective.name in trial.outcome.estimated
-        return f"{name} {format_value(value, objective.unit)}" + (" estimated" if estimated else "")
+        told = f"{value:+.2f} {objective.unit}" if objective.name == "quality" else format_value(value, objective.unit)
+        return f"{name} {told}" + (" estimated" if estimated else "")
 
     def _print_line(self, line: str) -> None:
         self._console.print(Text(line), soft_wrap=True)

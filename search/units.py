@@ -70,11 +70,8 @@ def format_duration(seconds: float) -> str:
 
 
 def format_value(value: float, unit: str) -> str:
-    """A value of an objective for people: bytes in kB or MB, everything else with its own unit, in four digits or two after the point."""
-    if unit == "bytes":
-        return format_size(value)
-    short = round(value, 2) if abs(value) >= 0.01 and not unit.startswith("x ") else value
-    return f"{short:.4g} {unit}".strip()
+    """A value of an objective for people: bytes in kB or MB, everything else with its own unit."""
+    return format_size(value) if unit == "bytes" else f"{value:.4g} {unit}".strip()
 
 
 def _parse(text: str | float, units: Mapping[str, float], bare: float | None, what: str, example: str) -> float:

@@ -83,7 +83,6 @@ class Latency:
             "tokens": free.tokens,
             "per_token": None if free.per_token_ms is None else free.per_token_ms.median,
             "rtf": None if free.rtf is None else free.rtf.median,
-            "stage_shares": tuple(share for _, share in free.stage_shares) or None,
             "ratio": free.ratio,
             "ratio_ci95": free.ratio_ci95,
             "fixed_tokens": self.fixed_tokens,
@@ -92,6 +91,7 @@ class Latency:
             "fixed_tokens_ratio": None if fixed is None else fixed.ratio,
             "fixed_tokens_ratio_ci95": None if fixed is None else fixed.ratio_ci95,
         }
+        detail |= {f"share_{stage}": share for stage, share in free.stage_shares}
         if self.conditions is not None:
             detail["drifted"] = self.conditions.drifted
             detail["others_share"] = self.conditions.others_share

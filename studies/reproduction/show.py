@@ -21,12 +21,12 @@ def print_result(result: Result, console: Console | None = None) -> None:
     headings = _headings(result)
     rows = [_cells(result, row, intervals=screen.width >= _WIDE, reasons=False) for row in result.rows]
     title: Text | None = Text(f"{result.study}, {result.place}: {result.title}")
-    columns = zip(headings, zip(*rows, strict=True), strict=True)
-    widths = [max(1, *map(len, heading.split()), *(min(len(cell), _CELL) for cell in cells)) for heading, cells in columns]
+    widths = [max(1, *map(len, heading.split()), *(min(len(row[place]), _CELL) for row in rows)) for place, heading in enumerate(headings)]
     for part in _parts(result, widths, screen.width):
         table = Table(title=title, title_justify="left")
         for place in (0, *part):
-            table.add_column(Text(headings[place]), justify="left" if place == 0 else "right", width=widths[place])
+            # Not a width but the most: where a name and a pair of figures do not fit, rich breaks what it must, and cuts nothing.
+            table.add_column(Text(headings[place]), justify="left" if place == 0 else "right", max_width=widths[place], overflow="fold")
         for row in rows:
             table.add_row(*(Text(row[place]) for place in (0, *part)))
         screen.print(table)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from paredown.profilers.measurement import Measurement
 from paredown.search.budget import make_budget
 from paredown.search.misses import least_violating, misses, nearest_to, total_violation
 from paredown.search.outcome import Outcome
@@ -15,6 +16,11 @@ TRIALS = [
     trial(3, -3.0, 60.0, 6e6),  # missed by more than trial 1 in all: nobody asks for it
     trial(4, 0.0, 1.0, 1.0, "rejected"),
 ]
+
+
+def test_how_far_is_told_in_three_digits() -> None:
+    (miss,) = misses(BUDGETS[1:], Outcome((("quality", Measurement(-1.00412, "chrF")),)))
+    assert (str(miss), miss.told) == ("quality 0.00412 chrF below", "quality is -1.004 chrF, 0.00412 chrF below")
 
 
 def test_misses_in_the_units_of_the_budgets() -> None:

@@ -37,8 +37,10 @@ def test_a_log_gets_one_plain_line_per_trial() -> None:
     assert "\x1b" not in text
     lines = text.splitlines()
     assert len(lines) == 3
-    assert lines[0].startswith("trial 0 (1/12): search: quality 0 chrF, latency@cpu 68 ms, size 16 MB; best none yet within size <= 10 MB")
-    assert "best quality -1.5 chrF (trial 1), latency@cpu 60 ms (trial 1), size 9 MB (trial 1)" in lines[1]
+    assert lines[0].startswith(
+        "trial 0 (1/12): search: quality +0.00 chrF, latency@cpu 68 ms, size 16 MB; best none yet within size <= 10 MB"
+    )
+    assert "best quality -1.50 chrF (trial 1), latency@cpu 60 ms (trial 1), size 9 MB (trial 1)" in lines[1]
     assert lines[2].startswith("trial 2 (3/12): search: rejected, parity;")
     assert lines[2].endswith("0 s left")
 
@@ -52,9 +54,9 @@ def test_a_terminal_shows_done_best_now_and_time_left() -> None:
     for part in (
         "2/12 trials",
         "left",
-        "best so far  quality -1.5 chrF (trial 1)",
+        "best so far  quality -1.50 chrF (trial 1)",
         "now          6 bits",
-        "last         search: quality -1.5",
+        "last         search: quality -1.50",
     ):
         assert part in text
 
@@ -73,8 +75,8 @@ def test_estimates_say_so() -> None:
     )
     told = StudyProgress(OBJECTIVES, BUDGETS)
     estimated = replace(known, outcome=Outcome(pairs))
-    assert told.describe(estimated) == "search: quality 0 chrF, latency@cpu 60 ms estimated, size 9 MB"
-    assert told.bests([estimated]) == "quality 0 chrF (trial 0), latency@cpu 60 ms estimated (trial 0), size 9 MB (trial 0)"
+    assert told.describe(estimated) == "search: quality +0.00 chrF, latency@cpu 60 ms estimated, size 9 MB"
+    assert told.bests([estimated]) == "quality +0.00 chrF (trial 0), latency@cpu 60 ms estimated (trial 0), size 9 MB (trial 0)"
 
 
 class Clock:
@@ -102,7 +104,7 @@ def test_a_sign_of_life_in_a_log_is_one_line_with_everything() -> None:
     clock.now_s = 20.0
     progress.beat()
     assert text.getvalue() == (
-        "trial 2: race, 96 of 200 utterances (search), for 20 s; 2/12 trials; best quality -1.5 chrF (trial 1), "
+        "trial 2: race, 96 of 200 utterances (search), for 20 s; 2/12 trials; best quality -1.50 chrF (trial 1), "
         "latency@cpu 60 ms (trial 1), size 9 MB (trial 1); hypervolume 0.531; 0 s left\n"
     )
 

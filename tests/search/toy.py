@@ -46,12 +46,15 @@ def given() -> list[Candidate]:
     ]
 
 
+SHARES = (("share_features", 0.1), ("share_encoder", 0.3), ("share_search", 0.6))
+
+
 def outcome(quality: float, latency_ms: float, size_bytes: float) -> Outcome:
     return Outcome(
         (
             ("quality", Measurement(quality, "chrF", (quality - 1.0, quality + 1.0), 200)),
             ("chrf", Measurement(55.0 + quality, "chrF")),
-            ("latency_ms@cpu", Measurement(latency_ms, "ms", None, 20, detail=(("stage_shares", (0.1, 0.3, 0.6)),))),
+            ("latency_ms@cpu", Measurement(latency_ms, "ms", None, 20, detail=SHARES)),
             ("size_bytes", Measurement(size_bytes, "bytes")),
         )
     )

@@ -114,6 +114,7 @@ def test_the_whole_is_between_all_raced_out_and_none() -> None:
     assert "about 30 to 60 of 60 trials" in told
     assert made(time_s=None).fitting is None
     assert made(time_s=5.0).fitting == (0, 0)
+    assert "within 1 h 00 min: all 60 trials" in made(time_s=3600.0).lines()
 
 
 def test_a_study_that_is_driven_is_left_alone(tmp_path: Path) -> None:

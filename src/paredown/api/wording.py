@@ -1,5 +1,6 @@
 """Errors of the Python API name its arguments where the command line names flags."""
 
+import inspect
 import re
 from collections.abc import Callable
 from functools import wraps
@@ -10,26 +11,25 @@ from paredown.errors import BadInput
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
-_WORDS = re.compile(
-    r"(?P<command>`[^`]*`|\bparedown [a-z]+ [^;,)]*)|(?<![a-z])--(?P<flag>[a-z]+(?:-[a-z]+)*)"
-)  # a command stays as it is typed
-_ARGUMENTS = {"tdp": "tdp_w", "from": "begin_from", "as": "form", "output": "folder", "budget": "budgets"}
+_FLAGS = re.compile(r"(?P<command>`[^`]*`|\b(?:paredown|pip|ray) [a-z]+ [^;,)]*)|(?<![\w./-])--(?P<flag>[a-z]+(?:-[a-z]+)*)(?![\w-])")
+_ARGUMENTS = {"tdp": "tdp_w", "from": "begin_from", "as": "form", "output": "folder", "budget": "budgets", "no-test": "unseen"}
 
 
 def names_arguments(function: Callable[Given, Result]) -> Callable[Given, Result]:
-    """The function, whose lines of BadInput say `beam_size` for `--beam-size`."""
+    """The function, whose lines of BadInput say `beam_size` for `--beam-size`: of its own arguments alone, and not inside a command."""
+    known = set(inspect.signature(function).parameters)
+
+    def word(found: re.Match[str]) -> str:
+        flag = found["flag"] or ""
+        name = _ARGUMENTS.get(flag, flag.replace("-", "_"))
+        return name if name in known else found[0]
 
     @wraps(function)
     def called(*given: Given.args, **named: Given.kwargs) -> Result:
         try:
             return function(*given, **named)
         except BadInput as error:
-            error.args = (_WORDS.sub(_word, str(error)),)
+            error.args = (_FLAGS.sub(word, str(error)),)
             raise
 
     return called
-
-
-def _word(found: re.Match[str]) -> str:
-    flag = found["flag"]  # none in a command, which stays as it is typed
-    return found["command"] if flag is None else _ARGUMENTS.get(flag, flag.replace("-", "_"))

@@ -61,7 +61,7 @@ def show(spec: "StudySpec", trials: "tuple[Trial, ...]", record: "Final") -> Non
         caption.append("No trial keeps the budgets: these miss them least.")
     if (warning := record.warning(sum(trial.is_finished for trial in trials))) is not None:
         caption.append(f"Warning: {warning}.")
-    console().print(front_table(f"final figures of {spec.name}", rows, spec.objective_list, caption))
+    console().print(front_table(f"final figures of {spec.name}", rows, spec.objective_list, caption, whole="--json"))
 
 
 def _row(spec: "StudySpec", trial: "Trial", point: "FinalPoint", record: "Final") -> FrontRow:

@@ -55,9 +55,9 @@ class _Column:
 
 
 def narrow_lines(
-    title: str, rows: Sequence[NarrowRow], objectives: Sequence[Objective], caption: Sequence[str], width: int
+    title: str, rows: Sequence[NarrowRow], objectives: Sequence[Objective], caption: Sequence[str], width: int, whole: str
 ) -> Iterator[Text]:
-    """The lines, none wider than `width` (of at least 40)."""
+    """The lines, none wider than `width` (of at least 40). `whole`: the option that tells everything."""
     named = all(row.study is None or len(row.study) <= _LONGEST_NAME for row in rows)
     columns, form, left_out = _fit(rows, objectives, named, width)
     head = max(len(column.heading) for column in columns)
@@ -73,7 +73,7 @@ def narrow_lines(
                 yield Text(_line(cells, columns))
         notes = row.notes if named or row.study is None else (row.study, *row.notes)
         yield from _wrapped("; ".join(note for note in notes if note), width, _INDENT, "dim")
-    for told in (*caption, *_notes(rows, objectives, form, left_out)):
+    for told in (*caption, *_notes(rows, objectives, form, left_out, whole)):
         yield from _wrapped(told, width, 0, "table.caption")
 
 
@@ -131,11 +131,11 @@ def _line(cells: Sequence[str], columns: Sequence[_Column]) -> str:
     return _GAP.join(padded).rstrip()
 
 
-def _notes(rows: Sequence[NarrowRow], objectives: Sequence[Objective], form: Form, left_out: Sequence[str]) -> list[str]:
+def _notes(rows: Sequence[NarrowRow], objectives: Sequence[Objective], form: Form, left_out: Sequence[str], whole: str) -> list[str]:
     """What the signs mean, and where to find what this table does not say."""
     lines = []
     if any(figure.ci95 for row in rows for _, figure in row.outcome.measurements):
-        short = "±: the farther end of the 95 % interval; both ends on a wider screen and with --csv."
+        short = f"±: the farther end of the 95 % interval; both ends on a wider screen and with {whole}."
         lines.append("Brackets hold 95 % intervals." if form == "brackets" else short)
     guessed = [objective.name for objective in objectives if any(is_estimated(row.outcome, objective) for row in rows)]
     if guessed:
@@ -143,7 +143,7 @@ def _notes(rows: Sequence[NarrowRow], objectives: Sequence[Objective], form: For
     if form != "brackets" and any(figure.provenance == "unavailable" for row in rows for figure in row.final.values()):
         lines.append("n/a: unavailable on this machine.")
     if left_out:
-        lines.append(f"Left out for want of room: {', '.join(left_out)} (on a wider screen, with --csv, in paredown show).")
+        lines.append(f"Left out for want of room: {', '.join(left_out)} (on a wider screen, with {whole}, in paredown show).")
     return lines
 
 

@@ -47,18 +47,25 @@ class FrontTable:
     rows: tuple[FrontRow, ...]
     objectives: tuple[Objective, ...]
     caption: tuple[str, ...]
+    whole: str
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         wide = _wide_table(self.title, self.rows, self.objectives, self.caption)
         if console.measure(wide, options=options.update(width=_UNBOUNDED)).maximum <= options.max_width:
             yield wide
         else:
-            yield from narrow_lines(self.title, [_narrow_row(row) for row in self.rows], self.objectives, self.caption, options.max_width)
+            rows = [_narrow_row(row) for row in self.rows]
+            yield from narrow_lines(self.title, rows, self.objectives, self.caption, options.max_width, self.whole)
 
 
-def front_table(title: str, rows: Sequence[FrontRow], objectives: Sequence[Objective], caption: Sequence[str]) -> FrontTable:
-    """`caption`: the lines below it. A column in which no row has anything is left out; estimates are marked one by one."""
-    return FrontTable(title, tuple(rows), tuple(objectives), tuple(caption))
+def front_table(
+    title: str, rows: Sequence[FrontRow], objectives: Sequence[Objective], caption: Sequence[str], whole: str = "--csv"
+) -> FrontTable:
+    """`caption`: the lines below it; `whole`: the option of the command that tells what a narrow screen has no room for.
+
+    A column in which no row has anything is left out; estimates are marked one by one.
+    """
+    return FrontTable(title, tuple(rows), tuple(objectives), tuple(caption), whole)
 
 
 def _wide_table(title: str, rows: Sequence[FrontRow], objectives: Sequence[Objective], caption: Sequence[str]) -> Table:

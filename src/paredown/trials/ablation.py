@@ -3,18 +3,16 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from paredown.profilers.fingerprint import read_fingerprint
 from paredown.search.outcome import Outcome
 from paredown.space.configuration import Configuration
 from paredown.space.reset import reset_axes
 from paredown.trials.calibrating import calibrate_workshop
-from paredown.trials.decoding import Decoder
 from paredown.trials.evaluation import Evaluator, uncompressed
+from paredown.trials.power import open_power
 from paredown.trials.recoveries import Recovery
 from paredown.trials.recovering import kept_training
 from paredown.trials.study_run import energy_request, split_of
 from paredown.trials.teller import Teller
-from paredown.trials.timing import Stopwatch
 from paredown.trials.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -39,17 +37,17 @@ def ablate(spec: "StudySpec", model: "Model", configuration: Configuration, tell
     """Measures the configuration, then itself without each of its axes, all in this run and on the search split of the study.
     What its schedule trains is trained for each anew.
 
-    `tell` gets a line before each. Raises BadInput where the study's data or energy cannot be used here.
+    `tell` gets a line before each. Raises BadInput where the study's data, targets or energy cannot be used here.
     """
     split, energy = split_of(spec, "search"), energy_request(spec)
     split.references(model.task)
-    machine = read_fingerprint(spec.target.threads)
     wanted = {"": configuration} | reset_axes(configuration, model.inventory(), uncompressed(model).decode)
     recovery = Recovery(kept_training(spec, model.task), tell)
-    with Decoder() as decoder, Workshop(model, recovery) as workshop, Stopwatch(spec.target.threads) as stopwatch:
+    with open_power(spec, None) as power, Workshop(model, recovery) as workshop:
         if configuration.is_calibrated:
-            calibrate_workshop(workshop, configuration.supernet, split_of(spec, "analysis"), decoder, tell)
-        evaluate = Evaluator(workshop, decoder, stopwatch, split, spec.objectives.quality, spec.search.seed, machine, energy)
+            calibrate_workshop(workshop, configuration.supernet, split_of(spec, "analysis"), power.decoder, tell)
+        judged = (split, spec.objectives.quality, spec.search.seed)
+        evaluate = Evaluator(workshop, power.decoder, power.stopwatch, *judged, power.machine, energy, others=power.others)
         found = []
         for number, (axis, one) in enumerate(wanted.items()):
             tell.line(f"without {axis}" if axis else "the configuration itself")

@@ -242,7 +242,7 @@ def test_the_quickstarts_report_shows_its_front(
     """The bundled model itself: under 6 MB, every row, point and card with the figures of `front --json`, in any two objectives."""
     monkeypatch.setenv("PAREDOWN_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "quickstart"
-    assert main(["run", "studies/quickstart.toml", "--trials", "6", "-o", str(folder)]) == 0
+    assert main(["run", "studies/quickstart.toml", "--trials", "6", "--time", "1h", "-o", str(folder)]) == 0
     assert main(["report", str(folder)]) == 0
     assert report(folder).stat().st_size < 6e6
     capsys.readouterr()

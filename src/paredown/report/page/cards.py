@@ -8,6 +8,7 @@ from paredown.profilers.measurement import Measurement
 from paredown.report.ablation_table import bought
 from paredown.report.front_rows import StudyFront
 from paredown.report.page.numbers import short, tidy
+from paredown.search.objective import Objective
 from paredown.search.trial import Trial
 from paredown.trials.stages import STAGES
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from paredown.trials.ablation import Ablated
     from paredown.trials.anatomy import Anatomy
 
-_SHARES = "stage_shares"
-_LEFT_OUT = ("nats", _SHARES)  # one figure for each utterance; what is shown as milliseconds
+_SHARE = "share_"  # before a stage, in the detail of a latency
+_LEFT_OUT = ("nats", *(_SHARE + stage for stage in STAGES))  # one figure for each utterance; what is shown as milliseconds
 
 
 def make_card(trial: Trial, front: StudyFront, anatomy: "Anatomy | None", ablated: "Sequence[Ablated]" = ()) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def make_card(trial: Trial, front: StudyFront, anatomy: "Anatomy | None", ablate
             if name in searched or name in again
         ],
     }
-    stages = _stages(searched | again)
+    stages = _stages(front.objectives, searched | again)
     card |= {} if stages is None else {"stages": stages}
     verdict = _verdict(trial, front)
     card |= {} if verdict is None else {"verdict": verdict}
@@ -51,13 +52,14 @@ def _figure(figure: Measurement | None) -> dict[str, Any] | None:
     return value
 
 
-def _stages(figures: Mapping[str, Measurement]) -> dict[str, Any] | None:
-    """Milliseconds by stage of the first latency whose runs told them."""
-    for name, figure in figures.items():
-        shares = figure.detail_of.get(_SHARES)
-        if name.startswith("latency_ms") and isinstance(shares, tuple):
-            spent = [[stage, short(share * figure.value)] for stage, share in zip(STAGES, shares, strict=True)]
-            return {"name": name, "runs": figure.samples, "ms": spent}
+def _stages(objectives: Sequence[Objective], figures: Mapping[str, Measurement]) -> dict[str, Any] | None:
+    """Milliseconds by stage of the first latency that is an objective and whose runs told them."""
+    for name in (each.name for each in objectives):
+        detail = figures[name].detail_of if name in figures else {}
+        shares = [detail.get(_SHARE + stage) for stage in STAGES]
+        if all(isinstance(share, float) for share in shares):
+            spent = [[stage, short(share * figures[name].value)] for stage, share in zip(STAGES, shares, strict=True)]
+            return {"name": name, "runs": figures[name].samples, "ms": spent}
     return None
 
 

@@ -91,7 +91,7 @@ function timePart(card) {
     parts.push(barChart(stages.ms, (value) => show(stages.name, value)), make("p", { class: "note" },
       `Measured: the mean share of each stage in ${stages.runs} runs, of the ${label(stages.name)} above.`));
   } else {
-    parts.push(make("p", {}, "Not measured by stage: what was timed is the whole utterance."));
+    parts.push(make("p", {}, "Not known by stage: when this was timed, stages were not told."));
   }
   if (anatomy) {
     parts.push(make("h3", {}, "Its work"), barChart(anatomy.macs, (value) => show("macs", value)),
@@ -143,6 +143,6 @@ function showCard(trial) {
   $("trial").replaceChildren(
     make("h2", { id: "trial-title" }, `Trial ${trial.n}`), make("p", { class: "lead" }, trial.what), tags(trial, card), ...(trial.reason ? [make("p", { class: "note" }, `${trial.state}: ${trial.reason}`)] : []),
     card ? figuresTable(card) : shortTable(trial), ...[card && card.verdict ? make("p", { class: "note" }, verdictWords(card.verdict)) : null, alike, missing].filter(Boolean),
-    exportPart(trial), structure(trial), ...(anatomy ? [make("div", { class: "columns" }, bytesPart(anatomy), timePart(card), boughtPart(trial, anatomy))] : card && card.stages ? [timePart(card)] : []), ...(card && card.ablation ? [ablationPart(card)] : []),
+    exportPart(trial), structure(trial), ...(anatomy ? [make("div", { class: "columns" }, bytesPart(anatomy), timePart(card), boughtPart(trial, anatomy))] : card ? [timePart(card)] : []), ...(card && card.ablation ? [ablationPart(card)] : []),
   );
 }
