@@ -56,8 +56,8 @@ def _stages(objectives: Sequence[Objective], figures: Mapping[str, Measurement])
     """Milliseconds by stage of the first latency that is an objective and whose runs told them."""
     for name in (each.name for each in objectives):
         detail = figures[name].detail_of if name in figures else {}
-        shares = [detail.get(_SHARE + stage) for stage in STAGES]
-        if all(isinstance(share, float) for share in shares):
+        shares = [share for stage in STAGES if isinstance(share := detail.get(_SHARE + stage), float)]
+        if len(shares) == len(STAGES):
             spent = [[stage, short(share * figures[name].value)] for stage, share in zip(STAGES, shares, strict=True)]
             return {"name": name, "runs": figures[name].samples, "ms": spent}
     return None
