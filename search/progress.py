@@ -139,7 +139,7 @@ class StudyProgress:
     def _figure(self, objective: Objective, value: float, trial: Trial) -> str:
         name = objective.name.replace("_bytes", "").replace("_ms", "").replace("_mj", "")
         estimated = trial.outcome is not None and objective.name in trial.outcome.estimated
-        told = f"{value:+.2f} {objective.unit}" if objective.name == "quality" else format_value(value, objective.unit)
+        told = f"{value + 0.0:+.2f} {objective.unit}" if objective.name == "quality" else format_value(value, objective.unit)
         return f"{name} {told}" + (" estimated" if estimated else "")
 
     def _print_line(self, line: str) -> None:

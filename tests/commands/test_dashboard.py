@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -173,8 +174,10 @@ def test_a_port_in_use_and_a_folder_without_a_study_are_refused(study: Path, tmp
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_in_order(study: Path, number: signal.Signals) -> None:
+    """Also where these tests themselves run behind `&`, where shells have Ctrl-C ignored."""
     command = [sys.executable, "-c", STARTED, str(study), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    heard = partial(signal.signal, number, signal.SIG_DFL)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         line = process.stdout.readline()
@@ -182,7 +185,10 @@ def test_a_signal_ends_it_in_order(study: Path, number: signal.Signals) -> None:
         assert found, process.stderr.read()
         assert Client(int(found[1])).ask("GET", "/dashboard")[0] == 200
         process.send_signal(number)
-        assert process.wait(timeout=60) == 0
+        try:
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.kill()
         assert process.stderr.read().startswith("paredown: the dashboard was stopped by")
     with pytest.raises(ConnectionRefusedError):
         Client(int(found[1])).ask("GET", "/dashboard")

@@ -173,7 +173,7 @@ def test_a_long_trial_gives_signs_of_life(folder: Path) -> None:
     assert code == 0
     signs = [line for line in told if line.startswith("8 bits, for ")]
     assert signs
-    assert "; 1/5 trials; best quality -0 chrF (trial 0)" in signs[0]
+    assert "; 1/5 trials; best quality +0.00 chrF (trial 0)" in signs[0]
     assert "hypervolume" in signs[0]
     assert sum(line.startswith("trial ") for line in told) == TRIALS
 
