@@ -41,6 +41,11 @@ class FinalPoint:
     strict: Outcome = NOTHING
     test: Outcome = NOTHING
 
+    @property
+    def figures(self) -> dict[str, Measurement]:
+        """The final figures by name: costs measured strictly, quality on test."""
+        return self.strict.measurement_of | self.test.measurement_of
+
     def with_strict(self, name: str, measurement: Measurement) -> "FinalPoint":
         return replace(self, strict=Outcome(tuple((self.strict.measurement_of | {name: measurement}).items())))
 
@@ -81,7 +86,7 @@ class Final:
     def figure(self, trial: Trial, name: str) -> Measurement | None:
         """The final figure of a trial by the name of the objective: quality on test, a cost measured strictly; None where there is none."""
         point = self.find(trial)
-        return None if point is None else (point.test.measurement_of | point.strict.measurement_of).get(name)
+        return None if point is None else point.figures.get(name)
 
     def with_point(self, point: FinalPoint) -> "Final":
         """With this point in place of the one of the same trial, or as the last one."""

@@ -11,7 +11,7 @@ from paredown.errors import BadInput
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
-_FLAGS = re.compile(r"(?P<command>`[^`]*`|\b(?:paredown|pip|ray) [a-z]+ [^;,)]*)|(?<![\w./-])--(?P<flag>[a-z]+(?:-[a-z]+)*)(?![\w-])")
+_FLAGS = re.compile(r"(?:`[^`]*`|\b(?:paredown|pip|ray) [a-z]+ [^;,)]*)|(?<![\w./-])--(?P<flag>[a-z]+(?:-[a-z]+)*)(?![\w-])")
 _ARGUMENTS = {"tdp": "tdp_w", "from": "begin_from", "as": "form", "output": "folder", "budget": "budgets", "no-test": "unseen"}
 
 

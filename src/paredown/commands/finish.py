@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def add(subparsers: Any) -> None:
+    """The command and its arguments."""
     finish = subparsers.add_parser("finish", help="measure the front strictly and score it once on data never chosen by")
     finish.add_argument("study", type=Path, metavar="STUDY", help="folder of the study (runs/NAME)")
     finish.add_argument("--test", metavar="DATA", help="the test split (default the study's data.test)")
@@ -49,8 +50,7 @@ def run(options: argparse.Namespace) -> int:
 
 def show(spec: "StudySpec", trials: "tuple[Trial, ...]", record: "Final") -> None:
     """A row for each point, as the search chose by; beside or below every figure the final one."""
-    points = {point.trial: point for point in record.points}
-    rows = [_row(spec, trial, points[trial.number], record) for trial in trials if record.find(trial) is not None]
+    rows = [_row(spec, trial, point, record) for trial in trials if (point := record.find(trial)) is not None]
     seen = f"{record.split}, looked at once" if record.split else "not looked at"
     caption = [
         f"Final figures: costs measured strictly; quality on test: {seen}.",
@@ -69,5 +69,4 @@ def _row(spec: "StudySpec", trial: "Trial", point: "FinalPoint", record: "Final"
     values = tuple(searched[objective.name].value for objective in spec.objective_list)
     score = point.test.measurement_of.get(record.metric)
     made_of = describe(trial) + ("" if score is None else f"; {METRICS[record.metric]} {score.value:.2f} on test")
-    final = {name: figure for name, figure in (point.strict.measurement_of | point.test.measurement_of).items() if name in searched}
-    return FrontRow(str(trial.number), made_of, point.search, values, "", final=final)
+    return FrontRow(str(trial.number), made_of, point.search, values, "", final=point.figures)

@@ -137,7 +137,7 @@ def _row(entry: "FrontEntry", has_budgets: bool, every: bool, tested: bool) -> "
         alike=_listed(entry.alike),
         on_front=("yes" if entry.point.on_front else "") if every else None,
         confirmed={True: "yes", False: "no", None: ""}[entry.confirmed] if tested else None,
-        final={} if entry.final is None else entry.final.strict.measurement_of | entry.final.test.measurement_of,
+        final={} if entry.final is None else entry.final.figures,
         study=entry.study,
     )
 

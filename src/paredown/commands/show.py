@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def add(subparsers: Any) -> None:
+    """The command and its arguments."""
     show = subparsers.add_parser("show", help="one trial: per-layer bits, blocks, sparsity, measurements; or two side by side")
     show.add_argument("study", type=Path, metavar="STUDY")
     show.add_argument("--trial", type=int, required=True, metavar="N")

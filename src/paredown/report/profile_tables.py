@@ -34,7 +34,7 @@ def show_profile(screen: Console, profile: "Profile", subject: str, against: str
     """Prints everything; nothing is left out because it is unpleasant. `charge_wh`: of the battery that the last line speaks of."""
     screen.print(_latency_table(profile, subject, against))
     if profile.latency.free.stage_shares:
-        screen.print(Text(f"  {stage_words(profile.latency.free.stage_shares)} of a run"))
+        screen.print(Text(f"  {_stage_words(profile.latency.free.stage_shares)} of a run"))
     for line in draw_histogram(profile.latency.free.samples):
         screen.print(Text(f"  {line}"))
     screen.print(Text(_conditions(profile, utterances)))
@@ -66,7 +66,7 @@ def _latency_rows(profile: "Profile") -> Iterator[Row]:
             yield (label, f"{figure.median:.4g}", f"{figure.ci95[0]:.4g} to {figure.ci95[1]:.4g}", "", "", "")
 
 
-def stage_words(shares: Iterable[tuple[str, float]]) -> str:
+def _stage_words(shares: Iterable[tuple[str, float]]) -> str:
     """What part of a run each stage takes."""
     return ", ".join(f"{stage} {share:.0%}" for stage, share in shares)
 

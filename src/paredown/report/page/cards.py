@@ -25,7 +25,7 @@ def make_card(trial: Trial, front: StudyFront, anatomy: "Anatomy | None", ablate
     found = trial.outcome or trial.partial
     searched = {} if found is None else found.measurement_of
     point = None if front.final is None else front.final.find(trial)
-    again = {} if point is None else point.strict.measurement_of | point.test.measurement_of
+    again = {} if point is None else point.figures
     names = list(dict.fromkeys([*(each.name for each in front.objectives), *searched, *again]))
     card: dict[str, Any] = {
         "digest": trial.digest,
